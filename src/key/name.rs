@@ -1,0 +1,311 @@
+//! The names under which things are stored: one namespace, one tenant, one cluster slot.
+
+use std::fmt;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::encode::encode;
+
+/// How many epochs a tenant has.
+pub const EPOCHS: u64 = 64;
+
+/// A tenant within a namespace: the unit that nothing reaches across.
+///
+/// Every name of the tenant is `{namespace}:{kind}:{{tenant}}:{rest}`, where `kind` is one letter
+/// and the braces round the escaped tenant are literal: they make all of it one slot of a cluster.
+///
+/// | name | what |
+/// |---|---|
+/// | `gym:e:{4}:GET /users` | the entry of a key |
+/// | `gym:l:{4}:GET /users` | its lease |
+/// | `gym:g:{4}:path:/users` | the generation of a scope |
+/// | `gym:f:{4}:path:/users` | the scope's fence tokens |
+/// | `gym:g:{4}:!17` | one of the tenant's epochs |
+/// | `gym:w:{4}:…` | an entry on its way in |
+/// | `gym:a:all` | the generation of all tenants at once |
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Space {
+    namespace: Arc<str>,
+    /// Escaped; `!` stands for no tenant, which the escaping never yields.
+    tenant: Arc<str>,
+}
+
+impl Space {
+    /// The space of `tenant`, which may be any text.
+    ///
+    /// `namespace` must be of the letters that [`Space::is_namespace`] allows.
+    #[must_use]
+    pub fn new(namespace: &Arc<str>, tenant: &str) -> Self {
+        let mut escaped = String::with_capacity(tenant.len());
+        encode(tenant.as_bytes(), &mut escaped);
+        Self { namespace: Arc::clone(namespace), tenant: escaped.into() }
+    }
+
+    /// The space of what belongs to no tenant.
+    #[must_use]
+    pub fn tenantless(namespace: &Arc<str>) -> Self {
+        Self { namespace: Arc::clone(namespace), tenant: "!".into() }
+    }
+
+    /// Whether a namespace is 1 to 64 of the letters `A-Z a-z 0-9 - _ .`.
+    #[must_use]
+    pub fn is_namespace(text: &str) -> bool {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    }
+
+    /// The names of the `kind` that `letter` stands for begin with this.
+    #[must_use]
+    pub fn prefix(&self, letter: char) -> String {
+        format!("{}:{letter}:{{{}}}:", self.namespace, self.tenant)
+    }
+
+    /// The name of an epoch.
+    #[must_use]
+    pub fn epoch(&self, number: u64) -> String {
+        format!("{}!{number}", self.prefix('g'))
+    }
+
+    /// The name of the generation of all tenants at once.
+    #[must_use]
+    pub fn all_tenants(namespace: &str) -> String {
+        format!("{namespace}:a:all")
+    }
+
+    /// The tenant, escaped.
+    #[must_use]
+    pub fn escaped_tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    fn push(&self, letter: char, buffer: &mut String) {
+        buffer.push_str(&self.namespace);
+        buffer.push(':');
+        buffer.push(letter);
+        buffer.push_str(":{");
+        buffer.push_str(&self.tenant);
+        buffer.push_str("}:");
+    }
+}
+
+impl fmt::Debug for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{{{}}}", self.namespace, self.tenant)
+    }
+}
+
+/// Everything that one request's key is called in a store: its entry, its epoch, its scopes.
+///
+/// All in one buffer, since every request makes one.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Names {
+    space: Space,
+    buffer: String,
+    /// Where the key text begins within the entry's name.
+    text: usize,
+    /// The end of each name: the entry, the epoch, then the scopes.
+    ends: Vec<usize>,
+    all_tenants: bool,
+}
+
+impl Names {
+    /// The names of the key `text` in `space`. `variant` is the method and whatever else tells
+    /// entries of one text apart; it must not contain a space.
+    #[must_use]
+    pub fn new(space: &Space, variant: &str, text: &str) -> Self {
+        debug_assert!(!variant.contains(' '));
+        let mut buffer = String::with_capacity(160 + 2 * text.len() + variant.len());
+        space.push('e', &mut buffer);
+        buffer.push_str(variant);
+        buffer.push(' ');
+        let start = buffer.len();
+        buffer.push_str(text);
+        let mut ends = Vec::with_capacity(6);
+        ends.push(buffer.len());
+        space.push('g', &mut buffer);
+        buffer.push('!');
+        let epoch = xxh3_64(text.as_bytes()) % EPOCHS;
+        if epoch >= 10 {
+            buffer.push(char::from(b'0' + (epoch / 10) as u8));
+        }
+        buffer.push(char::from(b'0' + (epoch % 10) as u8));
+        ends.push(buffer.len());
+        Self { space: space.clone(), buffer, text: start, ends, all_tenants: false }
+    }
+
+    /// Adds a scope of the tenant, made of the pieces of its text.
+    pub fn push_scope(&mut self, pieces: &[&str]) {
+        debug_assert!(!self.all_tenants, "the scope of all tenants is the last");
+        self.space.push('g', &mut self.buffer);
+        for piece in pieces {
+            self.buffer.push_str(piece);
+        }
+        self.ends.push(self.buffer.len());
+    }
+
+    /// Adds the scope of all tenants, after every other.
+    pub fn push_all_tenants(&mut self) {
+        self.buffer.push_str(&self.space.namespace);
+        self.buffer.push_str(":a:all");
+        self.ends.push(self.buffer.len());
+        self.all_tenants = true;
+    }
+
+    /// The tenant that all of these belong to.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// The entry's name.
+    #[must_use]
+    pub fn entry(&self) -> &str {
+        &self.buffer[..self.ends[0]]
+    }
+
+    /// The key text, the part of the entry's name that patterns match.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.buffer[self.text..self.ends[0]]
+    }
+
+    /// The name of the lease.
+    #[must_use]
+    pub fn lease(&self) -> String {
+        self.renamed(self.entry(), 'l')
+    }
+
+    /// The name of the epoch.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.buffer[self.ends[0]..self.ends[1]]
+    }
+
+    /// How many scopes there are, the one of all tenants included.
+    #[must_use]
+    pub fn scope_count(&self) -> usize {
+        self.ends.len() - 2
+    }
+
+    /// The names of the generations: the tenant's, then that of all tenants if the key has it.
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.ends.windows(2).skip(1).map(|ends| &self.buffer[ends[0]..ends[1]])
+    }
+
+    /// The names of the fences, one for each scope.
+    pub fn fences(&self) -> impl Iterator<Item = String> {
+        self.scopes().map(|name| fence_of(&self.space, name))
+    }
+
+    /// Whether the last scope is the one of all tenants, which lives in a slot of its own.
+    #[must_use]
+    pub fn has_all_tenants(&self) -> bool {
+        self.all_tenants
+    }
+
+    /// A digest of the scopes' names in their order. An entry repeats it, so that one that was
+    /// stored under another configuration is not believed.
+    #[must_use]
+    pub fn scopes_digest(&self) -> [u8; 8] {
+        let scopes = &self.buffer[self.ends[1]..];
+        // The names can be told apart within the text: each begins with the same prefix, which
+        // holds braces, and braces are escaped everywhere else.
+        xxh3_64(scopes.as_bytes()).to_be_bytes()
+    }
+
+    /// A digest of the entry's name. An entry repeats it, so that a reply meant for another key
+    /// is recognised.
+    #[must_use]
+    pub fn entry_digest(&self) -> u64 {
+        xxh3_64(self.entry().as_bytes())
+    }
+
+    fn renamed(&self, name: &str, letter: char) -> String {
+        let at = self.space.namespace.len() + 1;
+        format!("{}{letter}{}", &name[..at], &name[at + 1..])
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names")
+            .field("entry", &self.entry())
+            .field("epoch", &self.epoch())
+            .field("scopes", &self.scopes().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The names of the scopes that one write moves: generations of one tenant, or the one of all
+/// tenants, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ScopeNames {
+    space: Space,
+    generations: Vec<String>,
+    all_tenants: bool,
+}
+
+impl ScopeNames {
+    /// No scope yet of the tenant of `space`.
+    #[must_use]
+    pub fn new(space: &Space) -> Self {
+        Self { space: space.clone(), generations: Vec::new(), all_tenants: false }
+    }
+
+    /// Adds the scope with this text, once.
+    pub fn push(&mut self, text: &str) {
+        let name = format!("{}{text}", self.space.prefix('g'));
+        if !self.generations.contains(&name) {
+            self.generations.push(name);
+        }
+    }
+
+    /// Adds the scope of all tenants.
+    pub fn push_all_tenants(&mut self) {
+        self.all_tenants = true;
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.generations.is_empty() && !self.all_tenants
+    }
+
+    /// How many there are, the one of all tenants included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.generations.len() + usize::from(self.all_tenants)
+    }
+
+    /// The names of the tenant's generations.
+    #[must_use]
+    pub fn generations(&self) -> &[String] {
+        &self.generations
+    }
+
+    /// The names of the fences, one for each of [`generations`](Self::generations).
+    pub fn fences(&self) -> impl Iterator<Item = String> {
+        self.generations.iter().map(|name| fence_of(&self.space, name))
+    }
+
+    /// The name of the generation of all tenants, if it is among them. It lives in a cluster slot
+    /// of its own.
+    #[must_use]
+    pub fn all_tenants(&self) -> Option<String> {
+        self.all_tenants.then(|| Space::all_tenants(&self.space.namespace))
+    }
+}
+
+/// `gym:g:{4}:x` to `gym:f:{4}:x`, and `gym:a:all` to `gym:b:all`.
+fn fence_of(space: &Space, generation: &str) -> String {
+    let at = space.namespace.len() + 1;
+    let letter = if generation[at..].starts_with('a') { 'b' } else { 'f' };
+    format!("{}{letter}{}", &generation[..at], &generation[at + 1..])
+}

@@ -1,0 +1,4 @@
+//! x
+pub mod entry;
+pub mod key;
+pub mod store;

@@ -1,0 +1,148 @@
+//! Where entries and generations live, and what a store guarantees.
+//!
+//! [`Store`] has one method for each step of the protocol. Two stores come with the crate:
+//! [`MemoryStore`] keeps everything in the process, [`RedisStore`] in a Redis that any number of
+//! instances share. Both pass [`conformance`], and so must a store of your own.
+
+pub mod conformance;
+mod error;
+mod memory;
+#[cfg(feature = "redis")]
+mod redis;
+mod types;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub use self::error::{StoreError, StoreErrorKind};
+pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisStore, RedisStoreBuilder};
+pub use self::types::{
+    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, StoreFuture,
+};
+
+use crate::entry::{Millis, Snapshot};
+use crate::key::{Glob, Names, ScopeNames, Space};
+
+/// The steps of the cache protocol, as one store carries them out.
+///
+/// A *name* is the full text under which something is stored, already escaped (see
+/// [`Names`]); a store never has to look inside one.
+///
+/// # Guarantees
+///
+/// Every method is one atomic step as seen by every other method of every instance that shares
+/// the store, except [`delete_pattern`](Store::delete_pattern), which is a sequence of such steps,
+/// and the second half of [`fill`](Store::fill) says what of it is atomic.
+///
+/// 1. An [`Id`](crate::entry::Id) is minted by the store, is never minted twice, and can't be guessed.
+/// 2. Once [`invalidate`](Store::invalidate) has answered, every later [`lookup`](Store::lookup)
+///    and [`miss`](Store::miss) shows another generation for each of the scopes, or none.
+/// 3. A generation lives at least as long as every entry that was filled with it, or is lost; a
+///    lost one is never seen again, not even after a restart from an old snapshot: what a store
+///    forgot, it forgot under another [`RunId`](crate::entry::RunId).
+/// 4. [`fill`](Store::fill) refuses when the epoch has moved since the snapshot was taken.
+/// 5. A scope that is fenced shows [`Generation::Closed`](crate::entry::Generation::Closed) until the last token is lifted or has
+///    passed its deadline, whatever else happens to the scope meanwhile. Losing the fence's own
+///    record as well as its generation is the one thing that is not covered.
+///
+/// # Dropping a future
+///
+/// Dropping the future of any method leaves the step either done or not done, never half done,
+/// and leaves the store usable. Whether it was done is unknown to the caller then.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Reads the entry, the generations of its scopes and its epoch, as of one moment.
+    ///
+    /// One round trip. It judges nothing: whether the entry is valid is for the caller to decide.
+    fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found>;
+
+    /// Prepares a fill: creates what is missing of the generations and the epoch, and says
+    /// whether the caller may run the handler, should wait for another instance that is running
+    /// it, or must run it without storing.
+    ///
+    /// A missing generation is created open, or closed if its scope has live fence tokens.
+    /// The answer is, in this order of precedence:
+    ///
+    /// - [`Miss::Closed`]: some scope is closed. No lease is taken.
+    /// - [`Miss::Again`]: the entry that is stored is valid and fresh (and
+    ///   [`MissRequest::ignore_entry`] was not set).
+    /// - [`Miss::Wait`]: somebody else holds the lease, taken with these very stamps and epoch.
+    /// - [`Miss::Granted`]: go. If a lease was asked for it is now held under the given token for
+    ///   the given time; one whose stamps or epoch were outdated has been taken over.
+    fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss>;
+
+    /// Stores an entry that was made under `snapshot`, to be kept for `ttl`.
+    ///
+    /// Refused, and nothing changed, if the epoch or a generation is no longer the one in the
+    /// snapshot, if another token holds the lease, or if the store's run is another. On success
+    /// each generation and the epoch live at least as long as the entry, and the lease of `token`
+    /// is gone. Checks and the appearance of the entry are one atomic step; moving the bytes to
+    /// the store need not be.
+    fn fill<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> StoreFuture<'a, Filled>;
+
+    /// Prolongs the lease if `token` still holds it. Answers whether it did.
+    fn renew<'a>(
+        &'a self,
+        names: &'a Names,
+        token: LeaseToken,
+        ttl: Millis,
+    ) -> StoreFuture<'a, bool>;
+
+    /// Gives the lease up if `token` still holds it. Answers whether it did.
+    fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool>;
+
+    /// Moves the generation of each scope that has one.
+    ///
+    /// A closed generation stays closed, under a new id and with the lifetime it had. A scope
+    /// without a generation is left without. Never refused for want of memory.
+    fn invalidate<'a>(&'a self, scopes: &'a ScopeNames, mode: Mode)
+    -> StoreFuture<'a, Invalidated>;
+
+    /// Closes each scope for fills and lookups until [`lift`](Store::lift) is called with the same
+    /// token, or `deadline` has passed since now.
+    fn fence<'a>(
+        &'a self,
+        scopes: &'a ScopeNames,
+        token: LeaseToken,
+        deadline: Millis,
+    ) -> StoreFuture<'a, ()>;
+
+    /// Takes `token` (and tokens past their deadline) off each scope. A scope with none left gets
+    /// a new open generation; one with others left stays closed under a new id.
+    fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()>;
+
+    /// Moves the key's epoch and removes the entry. Answers whether there was one.
+    fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool>;
+
+    /// Removes the entry if it still holds exactly `seen`. Answers whether it did.
+    fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool>;
+
+    /// Removes every entry of the tenant whose key text matches `glob`, and answers how many.
+    ///
+    /// Moves all of the tenant's epochs, searches and removes in batches, and moves the epochs
+    /// again. It ends under concurrent writes. If it fails or is dropped midway, some entries may
+    /// be gone and others not; call it again.
+    fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64>;
+
+    /// Answers once the store can be reached.
+    fn ping(&self) -> StoreFuture<'_, ()>;
+
+    /// The store's clock, in milliseconds since the Unix epoch: the same for every instance,
+    /// whatever their own clocks say. Does no I/O.
+    fn now(&self) -> Millis;
+
+    /// Tells the store that `found` carried something that belongs elsewhere, so that the
+    /// connection it came through may be retired. Stores without connections ignore it.
+    fn distrust(&self, found: &Found) {
+        let _ = found;
+    }
+}

@@ -1,0 +1,7 @@
+//! x
+/// x
+#[derive(Debug)]
+pub struct RedisStore;
+/// x
+#[derive(Debug)]
+pub struct RedisStoreBuilder;

@@ -1,0 +1,195 @@
+//! The vocabulary of the [`Store`](super::Store) trait.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::StoreError;
+use crate::entry::{Generation, Id, Millis, RunId, Snapshot};
+
+/// What [`lookup`](super::Store::lookup) read.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The stored bytes, whatever they are.
+    pub entry: Option<Bytes>,
+    /// One for each scope, in the order of the names.
+    pub generations: Vec<Generation>,
+    /// The key's epoch.
+    pub epoch: Option<Id>,
+    /// The run that answered.
+    pub run: RunId,
+    /// Which connection answered, for [`distrust`](super::Store::distrust).
+    pub source: u64,
+}
+
+impl Found {
+    /// The snapshot that these generations and this epoch make, if all are present and open.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        Some(Snapshot {
+            stamps: self.generations.iter().map(Generation::current).collect::<Option<_>>()?,
+            epoch: self.epoch?,
+            run: self.run,
+        })
+    }
+}
+
+/// Who holds a lease, or who closed a scope: 16 random bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseToken(pub [u8; 16]);
+
+impl LeaseToken {
+    /// A new token from the operating system's randomness.
+    #[must_use]
+    pub fn random() -> Self {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&nonce());
+        bytes[8..].copy_from_slice(&nonce());
+        Self(bytes)
+    }
+}
+
+/// 8 bytes that nobody can guess, for one attempt at a step that mints ids.
+///
+/// # Panics
+///
+/// If the operating system has no randomness to give.
+#[must_use]
+pub(crate) fn nonce() -> [u8; 8] {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+    bytes
+}
+
+/// What a caller wants of [`miss`](super::Store::miss).
+#[derive(Clone, Debug)]
+pub struct MissRequest {
+    /// The lease to take: its token and how long it lasts. `None` takes none and waits for none.
+    pub lease: Option<(LeaseToken, Millis)>,
+    /// The shortest lifetime of a generation that is created here: at least the longest time that
+    /// the entry to come may be kept.
+    pub keep: Millis,
+    /// Digest of the scopes' names, which a valid entry repeats ([`crate::entry::Head`]).
+    pub scopes: [u8; 8],
+    /// Don't answer [`Miss::Again`]: the caller has looked at the entry and can't use it.
+    pub ignore_entry: bool,
+}
+
+/// The answer of [`miss`](super::Store::miss).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// Run the handler and store its answer under this snapshot.
+    Granted(Snapshot),
+    /// Another instance is running the handler under this very snapshot.
+    Wait(Snapshot),
+    /// A valid entry has appeared: look up again.
+    Again,
+    /// A scope is closed: run the handler and don't store.
+    Closed,
+}
+
+/// The answer of [`fill`](super::Store::fill).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// It is there.
+    Stored,
+    /// It is not, and why.
+    Refused(Refusal),
+}
+
+/// Why a store refused a fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The key's epoch has moved since the handler began.
+    Epoch,
+    /// A generation has moved, was closed or was lost since the handler began.
+    Stamp,
+    /// Another token holds the key's lease.
+    Lease,
+    /// The store has restarted since the handler began.
+    Run,
+    /// The store has no room.
+    Space,
+}
+
+impl Refusal {
+    /// A short name for logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Epoch => "epoch",
+            Self::Stamp => "stamp",
+            Self::Lease => "lease",
+            Self::Run => "run",
+            Self::Space => "space",
+        }
+    }
+}
+
+/// How an invalidation treats the entries that it reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// They are never served again.
+    #[default]
+    Hard,
+    /// They are stale from now on: served within their stale window while one refresh runs.
+    Soft,
+}
+
+/// The answer of [`invalidate`](super::Store::invalidate).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invalidated {
+    /// How many of the scopes had a generation, which was moved.
+    pub moved: usize,
+}
+
+/// The future of a store's method: an answer that is there already, or one to wait for.
+///
+/// A store that answers from memory costs no allocation.
+pub enum StoreFuture<'a, T> {
+    /// The answer.
+    Ready(Option<Result<T, StoreError>>),
+    /// A future that will give it.
+    Pending(Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>),
+}
+
+impl<'a, T> StoreFuture<'a, T> {
+    /// An answer that is there.
+    #[must_use]
+    pub fn ready(answer: Result<T, StoreError>) -> Self {
+        Self::Ready(Some(answer))
+    }
+
+    /// An answer that `future` will give.
+    #[must_use]
+    pub fn pending(future: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Self {
+        Self::Pending(Box::pin(future))
+    }
+}
+
+impl<T> fmt::Debug for StoreFuture<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready(_) => "StoreFuture::Ready",
+            Self::Pending(_) => "StoreFuture::Pending",
+        })
+    }
+}
+
+impl<T: Unpin> Future for StoreFuture<'_, T> {
+    type Output = Result<T, StoreError>;
+
+    /// # Panics
+    ///
+    /// If polled again after it has answered.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ready(answer) => Poll::Ready(answer.take().expect("polled after completion")),
+            Self::Pending(future) => future.as_mut().poll(cx),
+        }
+    }
+}
