@@ -32,6 +32,12 @@ impl Head {
     /// The most stamps that an entry can carry.
     pub const MAX_STAMPS: usize = u8::MAX as usize;
 
+    /// How many bytes [`write`](Self::write) appends.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        Self::MAGIC.len() + 8 + 8 + 1 + self.stamps.len() * Id::LEN + 8
+    }
+
     /// Whether `frame` is valid under `snapshot` and fresh at `now`, as far as its head can tell.
     #[must_use]
     pub fn is_fresh(frame: &[u8], scopes: [u8; 8], snapshot: &Snapshot, now: Millis) -> bool {

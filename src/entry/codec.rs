@@ -1,0 +1,244 @@
+//! Version 1 of the stored frame.
+//!
+//! | bytes | content |
+//! |---|---|
+//! | n | the [`Head`] |
+//! | 8 | XXH3-64 of all the frame but these bytes, big-endian |
+//! | 8 | [`Entry::name`], big-endian |
+//! | varint | `stored_at`, as its difference from the head's `fresh_until` |
+//! | varint, varint | `stale_until` and `error_until`, likewise |
+//! | varint, varint | `age`, `cost` |
+//! | varint | the status; 0 for [`Content::Value`] |
+//! | varint | how many tags; each: varint length, text, 16 bytes of stamp |
+//! | varint | how many header fields, for a response only |
+//! | each field | a code byte; if it says "spelled out": varint length, name; varint length, value |
+//! | the rest | the body |
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Content, DecodeError, Entry, Head, Id, field_code, varint};
+
+const CHECKSUM: usize = 8;
+
+impl Entry {
+    /// The bytes to store: one allocation, of just their length.
+    ///
+    /// # Panics
+    ///
+    /// If the head has more than [`Head::MAX_STAMPS`] stamps, which `build()` excludes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let head = self.head.encoded_len();
+        let mut length = Length(0);
+        self.put_fields(&mut length);
+        let mut frame = Vec::with_capacity(head + CHECKSUM + length.0);
+        self.head.write(&mut frame);
+        frame.put(&[0; CHECKSUM]);
+        self.put_fields(&mut frame);
+        let sum = checksum(&frame[..head], &frame[head + CHECKSUM..]);
+        frame[head..head + CHECKSUM].copy_from_slice(&sum);
+        Bytes::from(frame)
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    ///
+    /// The body and the values of header fields share `frame`'s memory. Nothing is allocated for
+    /// a length before the frame is known to be that long.
+    ///
+    /// # Errors
+    ///
+    /// If these are not the very bytes of a frame of this version.
+    // By value, like other constructors that keep what they are given.
+    #[allow(clippy::needless_pass_by_value)]
+    pub fn decode(frame: Bytes) -> Result<Self, DecodeError> {
+        let (head, length) = read_head(&frame)?;
+        let mut reader = Reader { frame: &frame, at: length };
+        let sum = reader.array::<CHECKSUM>()?;
+        if checksum(&frame[..length], &frame[reader.at..]) != sum {
+            return Err(DecodeError::Checksum);
+        }
+        let name = u64::from_be_bytes(reader.array()?);
+        let stored_at = varint::apply(head.fresh_until, reader.varint()?);
+        let stale_until = varint::apply(head.fresh_until, reader.varint()?);
+        let error_until = varint::apply(head.fresh_until, reader.varint()?);
+        let age = reader.small()?;
+        let cost = reader.small()?;
+        let status = reader.small::<u16>()?;
+        let tags = reader.tags()?;
+        let content = match status {
+            0 => Content::Value,
+            _ => Content::Response {
+                status: StatusCode::from_u16(status).map_err(|_| DecodeError::Malformed)?,
+                headers: reader.fields()?,
+            },
+        };
+        let body = frame.slice(reader.at..);
+        Ok(Self { head, name, stored_at, age, stale_until, error_until, cost, tags, content, body })
+    }
+
+    fn put_fields(&self, sink: &mut impl Sink) {
+        let base = self.head.fresh_until;
+        sink.put(&self.name.to_be_bytes());
+        for moment in [self.stored_at, self.stale_until, self.error_until] {
+            sink.put_varint(varint::difference(base, moment));
+        }
+        sink.put_varint(self.age.into());
+        sink.put_varint(self.cost.into());
+        sink.put_varint(match &self.content {
+            Content::Response { status, .. } => status.as_u16().into(),
+            Content::Value => 0,
+        });
+        sink.put_varint(self.tags.len() as u64);
+        for (tag, stamp) in &self.tags {
+            sink.put_long(tag.as_bytes());
+            sink.put(stamp.as_bytes());
+        }
+        if let Content::Response { headers, .. } = &self.content {
+            sink.put_varint(headers.len() as u64);
+            for (name, value) in headers {
+                let sensitive = if value.is_sensitive() { field_code::SENSITIVE } else { 0 };
+                if let Some(code) = field_code::of(name) {
+                    sink.put(&[code | sensitive]);
+                } else {
+                    sink.put(&[field_code::SPELLED | sensitive]);
+                    sink.put_long(name.as_str().as_bytes());
+                }
+                sink.put_long(value.as_bytes());
+            }
+        }
+        sink.put(&self.body);
+    }
+}
+
+fn checksum(before: &[u8], after: &[u8]) -> [u8; CHECKSUM] {
+    let mut hasher = Xxh3::new();
+    hasher.update(before);
+    hasher.update(after);
+    hasher.digest().to_be_bytes()
+}
+
+fn read_head(frame: &[u8]) -> Result<(Head, usize), DecodeError> {
+    let [magic @ .., version] = Head::MAGIC;
+    match frame.strip_prefix(&magic) {
+        Some([]) => Err(DecodeError::Truncated),
+        Some([found, ..]) if *found != version => Err(DecodeError::Version(*found)),
+        Some(_) => Head::parse(frame).ok_or(DecodeError::Truncated),
+        None if magic.starts_with(frame) => Err(DecodeError::Truncated),
+        None => Err(DecodeError::Magic),
+    }
+}
+
+/// Where the fields go: first to be measured, then to be written.
+trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+
+    fn put_varint(&mut self, value: u64) {
+        let mut buffer = [0; varint::MAX];
+        let length = varint::write(value, &mut buffer);
+        self.put(&buffer[..length]);
+    }
+
+    fn put_long(&mut self, bytes: &[u8]) {
+        self.put_varint(bytes.len() as u64);
+        self.put(bytes);
+    }
+}
+
+struct Length(usize);
+
+impl Sink for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len();
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+struct Reader<'a> {
+    frame: &'a Bytes,
+    /// Never beyond the frame's end.
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        &self.frame[self.at..]
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let taken = self.rest().get(..length).ok_or(DecodeError::Truncated)?;
+        self.at += length;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let array = self.rest().first_chunk().ok_or(DecodeError::Truncated)?;
+        self.at += N;
+        Ok(*array)
+    }
+
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        let (value, length) = varint::read(self.rest()).map_err(|bad| match bad {
+            varint::Bad::Short => DecodeError::Truncated,
+            varint::Bad::Form => DecodeError::Malformed,
+        })?;
+        self.at += length;
+        Ok(value)
+    }
+
+    fn small<T: TryFrom<u64>>(&mut self) -> Result<T, DecodeError> {
+        T::try_from(self.varint()?).map_err(|_| DecodeError::Malformed)
+    }
+
+    /// How many items of at least `least` bytes each follow.
+    fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
+        let count = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
+        if count > self.rest().len() / least { Err(DecodeError::Truncated) } else { Ok(count) }
+    }
+
+    fn long(&mut self) -> Result<&'a [u8], DecodeError> {
+        let length = self.count(1)?;
+        self.take(length)
+    }
+
+    fn tags(&mut self) -> Result<Vec<(String, Id)>, DecodeError> {
+        let count = self.count(1 + Id::LEN)?;
+        let mut tags = Vec::with_capacity(count);
+        for _ in 0..count {
+            let tag = str::from_utf8(self.long()?).map_err(|_| DecodeError::Malformed)?;
+            let stamp = Id::from_slice(self.take(Id::LEN)?).ok_or(DecodeError::Malformed)?;
+            tags.push((tag.to_owned(), stamp));
+        }
+        Ok(tags)
+    }
+
+    fn fields(&mut self) -> Result<HeaderMap, DecodeError> {
+        // A map's slot is far larger than the two bytes that announce a field: beyond a usual
+        // number of fields the map grows only with what has been read.
+        const USUAL: usize = 32;
+        let count = self.count(2)?;
+        let mut headers = HeaderMap::with_capacity(count.min(USUAL));
+        for _ in 0..count {
+            let [code] = self.array()?;
+            let name = match code & !field_code::SENSITIVE {
+                field_code::SPELLED => HeaderName::from_lowercase(self.long()?).ok(),
+                code => field_code::name(code),
+            };
+            let name = name.ok_or(DecodeError::Malformed)?;
+            let length = self.count(1)?;
+            let start = self.at;
+            self.take(length)?;
+            let mut value = HeaderValue::from_maybe_shared(self.frame.slice(start..self.at))
+                .map_err(|_| DecodeError::Malformed)?;
+            value.set_sensitive(code & field_code::SENSITIVE != 0);
+            headers.try_append(name, value).map_err(|_| DecodeError::Malformed)?;
+        }
+        Ok(headers)
+    }
+}

@@ -1,0 +1,49 @@
+//! What is stored under one key.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::{Head, Id, Millis};
+
+/// A stored response or value, with all that decides whether and how it may be served.
+///
+/// All moments are of the store's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The run, the stamps, and until when the entry is fresh.
+    pub head: Head,
+    /// The digest of the entry's own name ([`crate::key::Names::entry_digest`]): what this is the
+    /// answer to. A reader compares it with what it asked for.
+    pub name: u64,
+    /// When the response was generated.
+    pub stored_at: Millis,
+    /// How many seconds old the response was already when it was stored (its `Age`, RFC 9111
+    /// 5.1), or 0.
+    pub age: u32,
+    /// Until when it may be served stale while a refresh runs (RFC 5861 3).
+    pub stale_until: Millis,
+    /// Until when it may be served if the handler fails (RFC 5861 4).
+    pub error_until: Millis,
+    /// How long the handler ran, in microseconds, at most [`u32::MAX`].
+    pub cost: u32,
+    /// The tags that the response itself named, each with its generation at the fill.
+    pub tags: Vec<(String, Id)>,
+    /// Whether the body is that of a response, and of which.
+    pub content: Content,
+    /// The body of the response, or the encoded value.
+    pub body: Bytes,
+}
+
+/// What the body of an [`Entry`] belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// An HTTP response.
+    Response {
+        /// Its status.
+        status: StatusCode,
+        /// Its header fields, without the hop-by-hop ones.
+        headers: HeaderMap,
+    },
+    /// A value of the typed data cache.
+    Value,
+}
