@@ -1,0 +1,21 @@
+//! What HTTP says: pure rules over `http` types, without I/O and without a clock.
+//!
+//! Each rule stands beside the section of the RFC that it obeys. Where an RFC leaves a choice, the
+//! rule takes the one that serves or stores less.
+
+mod age;
+mod cache_control;
+mod cache_status;
+mod hop_by_hop;
+mod lifetime;
+mod list;
+mod request;
+mod storable;
+
+pub use self::age::{MAX_SECONDS, age, initial_age};
+pub use self::cache_control::{CacheControl, Extent};
+pub use self::cache_status::{CacheStatus, Forwarded, Fwd, Outcome};
+pub use self::hop_by_hop::strip;
+pub use self::lifetime::lifetime;
+pub use self::request::{Credentials, RequestBypass, bypass_by_request, has_credentials};
+pub use self::storable::{StorableRules, Uncacheable, body_refusal, response_refusal};

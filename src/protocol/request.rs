@@ -1,0 +1,134 @@
+//! Requests that a cache leaves alone, and those that carry an identity.
+
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, RANGE, UPGRADE};
+use http::{HeaderMap, Method};
+
+use super::list;
+
+/// Why a request is passed on without a look into the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestBypass {
+    /// It asks for a tunnel (RFC 9110 9.3.6; in HTTP/2 for a `WebSocket` too, RFC 8441).
+    Connect,
+    /// It asks for another protocol (RFC 9110 7.8): the answer is a connection, not a response.
+    Upgrade,
+    /// It asks for a part (RFC 9110 14.2).
+    Range,
+}
+
+impl RequestBypass {
+    /// A short name, as used in `Cache-Status` and for the labels of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Upgrade => "upgrade",
+            Self::Range => "range",
+        }
+    }
+}
+
+/// Why this request must bypass the cache, if it must.
+#[must_use]
+pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
+    if method == Method::CONNECT {
+        return Some(RequestBypass::Connect);
+    }
+    // RFC 9110 7.8: an Upgrade that Connection does not name is not meant for this hop.
+    let upgrades = headers.contains_key(UPGRADE)
+        && list::members(headers, &CONNECTION).any(|o| o.eq_ignore_ascii_case(b"upgrade"));
+    if upgrades {
+        return Some(RequestBypass::Upgrade);
+    }
+    headers.contains_key(RANGE).then_some(RequestBypass::Range)
+}
+
+/// What in a request tells who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// An `Authorization` field (RFC 9110 11.6.2), perhaps cookies too.
+    Authorization,
+    /// Cookies alone (RFC 6265 5.4).
+    Cookie,
+}
+
+impl Credentials {
+    /// A short name, as used in `Cache-Status` and for the labels of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorization => "authorization",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
+/// Which credentials a request carries, if any. An empty field counts.
+#[must_use]
+pub fn has_credentials(headers: &HeaderMap) -> Option<Credentials> {
+    if headers.contains_key(AUTHORIZATION) {
+        return Some(Credentials::Authorization);
+    }
+    headers.contains_key(COOKIE).then_some(Credentials::Cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    type Fields = &'static [(&'static str, &'static str)];
+
+    fn headers(fields: Fields) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
+    }
+
+    #[test]
+    fn bypasses() {
+        let rows: [(&str, Method, Fields, Option<&str>); 8] = [
+            ("plain", Method::GET, &[("accept", "*/*")], None),
+            ("RFC 9110 9.3.6 CONNECT", Method::CONNECT, &[], Some("connect")),
+            (
+                "RFC 9110 7.8 upgrade",
+                Method::GET,
+                &[("upgrade", "websocket"), ("connection", "keep-alive, Upgrade")],
+                Some("upgrade"),
+            ),
+            ("RFC 9110 7.8 not for this hop", Method::GET, &[("upgrade", "h2c")], None),
+            ("RFC 9110 7.8 without a protocol", Method::GET, &[("connection", "upgrade")], None),
+            (
+                "RFC 9110 7.8 another option",
+                Method::GET,
+                &[("upgrade", "h2c"), ("connection", "no-upgrade")],
+                None,
+            ),
+            ("RFC 9110 14.2 range", Method::GET, &[("range", "bytes=0-1")], Some("range")),
+            ("RFC 9110 14.2 unknown unit", Method::HEAD, &[("range", "x")], Some("range")),
+        ];
+        for (row, method, fields, expected) in rows {
+            let found = bypass_by_request(&method, &headers(fields));
+            assert_eq!(found.map(RequestBypass::as_str), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn credentials() {
+        let rows: [(&str, Fields, Option<&str>); 5] = [
+            ("none", &[("accept", "*/*")], None),
+            ("RFC 9110 11.6.2", &[("authorization", "Bearer a")], Some("authorization")),
+            ("RFC 6265 5.4", &[("cookie", "a=b")], Some("cookie")),
+            ("both", &[("cookie", "a=b"), ("authorization", "x")], Some("authorization")),
+            ("empty", &[("cookie", "")], Some("cookie")),
+        ];
+        for (row, fields, expected) in rows {
+            let found = has_credentials(&headers(fields));
+            assert_eq!(found.map(Credentials::as_str), expected, "{row}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Which responses are not stored, and why.
+//!
+//! This is the default attitude: the application's routes say what is cached, so a response needs
+//! no permission of its own (RFC 9111 3 would ask for one), but may always refuse.
+
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE, TRAILER, VARY};
+use http::{HeaderMap, HeaderName, StatusCode};
+
+use super::{CacheControl, list};
+
+/// Why a response is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Uncacheable {
+    /// It turned the connection into another protocol (101, RFC 9110 15.2.2).
+    Upgrade,
+    /// It is a part of the whole (206 or `Content-Range`, RFC 9110 14.4, 15.3.7).
+    Partial,
+    /// Its status is none that the route stores.
+    Status,
+    /// `no-store` (RFC 9111 5.2.2.5), whatever `must-understand` says beside it.
+    NoStore,
+    /// `private` (RFC 9111 5.2.2.7), be it for some fields only.
+    Private,
+    /// `no-cache` (RFC 9111 5.2.2.4), be it for some fields only.
+    NoCache,
+    /// It sets a cookie (RFC 9111 7.3).
+    SetCookie,
+    /// `Vary: *` (RFC 9111 4.1).
+    VaryStar,
+    /// It varies by a request field that is not in the key (RFC 9111 4.1).
+    VaryUnkeyed,
+    /// A stream of events that never ends by itself.
+    EventStream,
+    /// It has trailers, or announces them (RFC 9110 6.5); they are not stored.
+    Trailers,
+    /// It is stale from the beginning (RFC 9111 4.2).
+    Expired,
+    /// `Content-Length` is no length, or not that of the body (RFC 9112 6.3, 8).
+    Length,
+    /// Its body is over the limit.
+    TooLarge,
+}
+
+impl Uncacheable {
+    /// A short name, as used in `Cache-Status` and for the labels of metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Upgrade => "upgrade",
+            Self::Partial => "partial",
+            Self::Status => "status",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::NoCache => "no-cache",
+            Self::SetCookie => "set-cookie",
+            Self::VaryStar => "vary-star",
+            Self::VaryUnkeyed => "vary-unkeyed",
+            Self::EventStream => "event-stream",
+            Self::Trailers => "trailers",
+            Self::Expired => "expired",
+            Self::Length => "length",
+            Self::TooLarge => "too-large",
+        }
+    }
+}
+
+/// What a route stores.
+#[derive(Clone, Copy, Debug)]
+pub struct StorableRules<'a> {
+    /// The statuses that are stored.
+    pub statuses: &'a [StatusCode],
+    /// The request fields that are in the key, so that `Vary` may name them.
+    pub keyed: &'a [HeaderName],
+    /// The longest body that is stored, in bytes.
+    pub max_body: u64,
+}
+
+/// Why the response with this head is not to be stored, if its head can tell already.
+///
+/// `cache_control` is that of `headers`. A zero [`lifetime`](super::lifetime) is for the caller to
+/// take for [`Uncacheable::Expired`]; only an explicit one is found here.
+#[must_use]
+pub fn response_refusal(
+    status: StatusCode,
+    headers: &HeaderMap,
+    cache_control: &CacheControl,
+    rules: &StorableRules<'_>,
+) -> Option<Uncacheable> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        return Some(Uncacheable::Upgrade);
+    }
+    // RFC 9110 14.4: on another status than 206 the field has no meaning. Nobody sends it there
+    // without mistaking something, so the body may be a part all the same.
+    if status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
+        return Some(Uncacheable::Partial);
+    }
+    if !rules.statuses.contains(&status) {
+        return Some(Uncacheable::Status);
+    }
+    if cache_control.no_store {
+        return Some(Uncacheable::NoStore);
+    }
+    if cache_control.private.is_some() {
+        return Some(Uncacheable::Private);
+    }
+    if cache_control.no_cache.is_some() {
+        return Some(Uncacheable::NoCache);
+    }
+    if headers.contains_key(SET_COOKIE) {
+        return Some(Uncacheable::SetCookie);
+    }
+    if let Some(refusal) = vary_refusal(headers, rules.keyed) {
+        return Some(refusal);
+    }
+    if is_event_stream(headers) {
+        return Some(Uncacheable::EventStream);
+    }
+    if headers.contains_key(TRAILER) {
+        return Some(Uncacheable::Trailers);
+    }
+    if cache_control.shared_max_age() == Some(0) {
+        return Some(Uncacheable::Expired);
+    }
+    match content_length(headers) {
+        Err(Invalid) => Some(Uncacheable::Length),
+        Ok(Some(length)) if length > rules.max_body => Some(Uncacheable::TooLarge),
+        Ok(_) => None,
+    }
+}
+
+/// Why a body that has ended is not to be stored: `length` bytes, with or without `trailers`,
+/// under this head, at most `max_body` bytes.
+///
+/// Not for an answer to HEAD, whose `Content-Length` is that of a body it does not have.
+#[must_use]
+pub fn body_refusal(
+    headers: &HeaderMap,
+    length: u64,
+    trailers: bool,
+    max_body: u64,
+) -> Option<Uncacheable> {
+    if trailers {
+        return Some(Uncacheable::Trailers);
+    }
+    match content_length(headers) {
+        Err(Invalid) => return Some(Uncacheable::Length),
+        // RFC 9111 3.3: an incomplete response is not stored as a complete one.
+        Ok(Some(announced)) if announced != length => return Some(Uncacheable::Length),
+        Ok(_) => {}
+    }
+    (length > max_body).then_some(Uncacheable::TooLarge)
+}
+
+fn vary_refusal(headers: &HeaderMap, keyed: &[HeaderName]) -> Option<Uncacheable> {
+    let mut refusal = None;
+    for member in list::members(headers, &VARY) {
+        // RFC 9110 12.5.5: a star among names means the same as alone.
+        if member == b"*" {
+            return Some(Uncacheable::VaryStar);
+        }
+        let is_keyed = |name: &HeaderName| name.as_str().as_bytes().eq_ignore_ascii_case(member);
+        if !keyed.iter().any(is_keyed) {
+            refusal = Some(Uncacheable::VaryUnkeyed);
+        }
+    }
+    refusal
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().any(|value| {
+        let media_type = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+        list::trim(media_type).eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+struct Invalid;
+
+/// RFC 9110 8.6: several values are one if they are the same, and invalid otherwise.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Invalid> {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return Ok(None);
+    }
+    let mut members = list::members(headers, &CONTENT_LENGTH);
+    let first = members.next().and_then(list::digits).ok_or(Invalid)?;
+    let same = members.all(|member| list::digits(member) == Some(first));
+    if same { Ok(Some(first)) } else { Err(Invalid) }
+}
+
+#[cfg(test)]
+mod tests;
