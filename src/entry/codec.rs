@@ -242,3 +242,16 @@ impl<'a> Reader<'a> {
         Ok(headers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_is_refused_before_anything_is_allocated_for_it() {
+        let frame = Bytes::from([&[2][..], &[0; 34]].concat());
+        let count = |least| Reader { frame: &frame, at: 0 }.count(least);
+        assert_eq!(count(17), Ok(2));
+        assert_eq!(count(18), Err(DecodeError::Truncated));
+    }
+}
