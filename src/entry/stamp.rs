@@ -85,7 +85,7 @@ impl Generation {
     #[must_use]
     pub fn parse(stored: &[u8]) -> Self {
         if stored.is_empty()
-            || stored.len() % Id::LEN != 0
+            || !stored.len().is_multiple_of(Id::LEN)
             || stored.len() > Id::LEN * (Self::SOFT + 1)
         {
             let closed = stored.len() == Id::LEN + 1 && stored[0] == b'c';

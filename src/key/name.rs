@@ -134,13 +134,11 @@ impl Names {
         Self { space: space.clone(), buffer, text: start, ends, all_tenants: false }
     }
 
-    /// Adds a scope of the tenant, made of the pieces of its text.
-    pub fn push_scope(&mut self, pieces: &[&str]) {
+    /// Adds the scope of the tenant with this text.
+    pub fn push_scope(&mut self, text: &str) {
         debug_assert!(!self.all_tenants, "the scope of all tenants is the last");
         self.space.push('g', &mut self.buffer);
-        for piece in pieces {
-            self.buffer.push_str(piece);
-        }
+        self.buffer.push_str(text);
         self.ends.push(self.buffer.len());
     }
 
@@ -189,7 +187,7 @@ impl Names {
     }
 
     /// The names of the generations: the tenant's, then that of all tenants if the key has it.
-    pub fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub fn scopes(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.ends.windows(2).skip(1).map(|ends| &self.buffer[ends[0]..ends[1]])
     }
 
@@ -251,6 +249,34 @@ impl ScopeNames {
     #[must_use]
     pub fn new(space: &Space) -> Self {
         Self { space: space.clone(), generations: Vec::new(), all_tenants: false }
+    }
+
+    /// The scopes with these names of generations, which are of this tenant or of all.
+    pub(crate) fn from_generations<'a>(
+        space: &Space,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let mut scopes = Self::new(space);
+        let everybody = Space::all_tenants(&space.namespace);
+        for name in names {
+            if name == everybody {
+                scopes.all_tenants = true;
+            } else {
+                scopes.generations.push(name.to_owned());
+            }
+        }
+        scopes
+    }
+
+    /// Adds the scopes of another set of the same tenant.
+    pub(crate) fn merge(&mut self, other: Self) {
+        debug_assert_eq!(self.space, other.space);
+        for name in other.generations {
+            if !self.generations.contains(&name) {
+                self.generations.push(name);
+            }
+        }
+        self.all_tenants |= other.all_tenants;
     }
 
     /// Adds the scope with this text, once.

@@ -12,6 +12,7 @@ mod redis;
 mod types;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -144,5 +145,85 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// connection it came through may be retired. Stores without connections ignore it.
     fn distrust(&self, found: &Found) {
         let _ = found;
+    }
+}
+
+/// A store that several caches share.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
+        (**self).lookup(names)
+    }
+
+    fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
+        (**self).miss(names, request)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> StoreFuture<'a, Filled> {
+        (**self).fill(names, snapshot, token, frame, ttl)
+    }
+
+    fn renew<'a>(
+        &'a self,
+        names: &'a Names,
+        token: LeaseToken,
+        ttl: Millis,
+    ) -> StoreFuture<'a, bool> {
+        (**self).renew(names, token, ttl)
+    }
+
+    fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
+        (**self).release(names, token)
+    }
+
+    fn invalidate<'a>(
+        &'a self,
+        scopes: &'a ScopeNames,
+        mode: Mode,
+    ) -> StoreFuture<'a, Invalidated> {
+        (**self).invalidate(scopes, mode)
+    }
+
+    fn fence<'a>(
+        &'a self,
+        scopes: &'a ScopeNames,
+        token: LeaseToken,
+        deadline: Millis,
+    ) -> StoreFuture<'a, ()> {
+        (**self).fence(scopes, token, deadline)
+    }
+
+    fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
+        (**self).lift(scopes, token)
+    }
+
+    fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool> {
+        (**self).remove(names)
+    }
+
+    fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
+        (**self).discard(names, seen)
+    }
+
+    fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
+        (**self).delete_pattern(space, glob)
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        (**self).ping()
+    }
+
+    fn now(&self) -> Millis {
+        (**self).now()
+    }
+
+    fn distrust(&self, found: &Found) {
+        (**self).distrust(found);
     }
 }

@@ -84,7 +84,12 @@ pub enum Miss {
     /// Run the handler and store its answer under this snapshot.
     Granted(Snapshot),
     /// Another instance is running the handler under this very snapshot.
-    Wait(Snapshot),
+    Wait {
+        /// The snapshot.
+        snapshot: Snapshot,
+        /// Who holds the lease.
+        holder: LeaseToken,
+    },
     /// A valid entry has appeared: look up again.
     Again,
     /// A scope is closed: run the handler and don't store.

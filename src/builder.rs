@@ -1,0 +1,180 @@
+//! The builder: declarations and settings in, a cache or the first mistake out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::{Cache, Settings};
+use crate::policy::{
+    ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, Tenant, Users, compile,
+};
+use crate::store::Store;
+
+/// Builds a [`Cache`]: routes, rules, where tenants are read from, and limits.
+///
+/// Nothing is checked before [`build`](Self::build), and everything is checked there.
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct CacheBuilder {
+    store: Arc<dyn Store>,
+    declarations: Declarations,
+    settings: Settings,
+}
+
+impl CacheBuilder {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        let declarations = Declarations {
+            namespace: "cache".to_owned(),
+            ttl: Duration::from_secs(300),
+            ..Declarations::default()
+        };
+        Self { store, declarations, settings: Settings::default() }
+    }
+
+    /// The prefix of everything that this application stores: 1 to 64 of the letters
+    /// `A-Z a-z 0-9 - _ .`; `cache` if not set.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.declarations.namespace = namespace.into();
+        self
+    }
+
+    /// Where a request's tenant is read from.
+    pub fn tenant(mut self, tenant: Tenant) -> Self {
+        self.declarations.tenant = Some(tenant);
+        self
+    }
+
+    /// Answers a request on a cached route that has no valid tenant with 400, instead of passing
+    /// it by the cache.
+    pub fn refuse_without_tenant(mut self) -> Self {
+        self.settings.refuse_without_tenant = true;
+        self
+    }
+
+    /// Says for all routes that do not say otherwise that the response is the same for every user
+    /// of a tenant ([`Route::same_for_all_users`]).
+    pub fn same_for_all_users(mut self) -> Self {
+        self.declarations.users = Some(Users::Same);
+        self
+    }
+
+    /// Says for all routes that do not say otherwise that the response depends on the user
+    /// ([`Route::per_user`]).
+    pub fn per_user(mut self, identity: Identity) -> Self {
+        self.declarations.users = Some(Users::Per(identity));
+        self
+    }
+
+    /// The TTL of routes that do not set one: 300 s if not set here either.
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.declarations.ttl = ttl;
+        self
+    }
+
+    /// Declares a cached route.
+    pub fn route(mut self, route: Route) -> Self {
+        self.declarations.routes.push(route);
+        self
+    }
+
+    /// Declares what a mutating route invalidates.
+    pub fn invalidate(mut self, rule: On) -> Self {
+        self.declarations.rules.push(rule);
+        self
+    }
+
+    /// Declares a named set, for [`TenantCache::invalidate_set`](crate::TenantCache::invalidate_set).
+    pub fn set(mut self, set: InvalidationSet) -> Self {
+        self.declarations.sets.push(set);
+        self
+    }
+
+    /// Declares a scope that code invalidates, where no rule does.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.declarations.scopes.push(scope);
+        self
+    }
+
+    /// The largest body that is stored, in bytes, on routes that do not say: 1 MiB if not set.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.settings.max_body = bytes;
+        self
+    }
+
+    /// The longest key text, in bytes; a longer one is not cached. 1024 if not set.
+    pub fn max_key(mut self, bytes: usize) -> Self {
+        self.settings.max_key = bytes;
+        self
+    }
+
+    /// The most query parameters; a request with more is not cached. 64 if not set.
+    pub fn max_parameters(mut self, count: usize) -> Self {
+        self.settings.max_parameters = count;
+        self
+    }
+
+    /// How long a look-up may take, waiting for a connection included: 50 ms if not set. After it
+    /// the handler runs.
+    pub fn lookup_timeout(mut self, limit: Duration) -> Self {
+        self.settings.lookup_timeout = limit;
+        self
+    }
+
+    /// How long storing a response may take, in the background: 1 s if not set.
+    pub fn fill_timeout(mut self, limit: Duration) -> Self {
+        self.settings.fill_timeout = limit;
+        self
+    }
+
+    /// How long a write waits for its invalidation to be confirmed: 1 s if not set. After it the
+    /// response is sent and the invalidation tried again in the background.
+    pub fn invalidate_timeout(mut self, limit: Duration) -> Self {
+        self.settings.invalidate_timeout = limit;
+        self
+    }
+
+    /// The name that Cache-Status (RFC 9211) gives to this cache, `response-cache` if not set;
+    /// empty for no such field.
+    pub fn cache_status(mut self, name: impl Into<String>) -> Self {
+        let name = name.into();
+        self.settings.cache_status = (!name.is_empty()).then_some(name);
+        self
+    }
+
+    /// Checks every declaration, and builds the cache.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake, with what to do about it.
+    pub fn build(self) -> Result<Cache, ConfigError> {
+        let settings = &self.settings;
+        for (setting, limit) in [
+            ("lookup_timeout", settings.lookup_timeout),
+            ("fill_timeout", settings.fill_timeout),
+            ("invalidate_timeout", settings.invalidate_timeout),
+        ] {
+            if limit < Duration::from_millis(1) || limit > Duration::from_secs(60) {
+                let setting = setting.to_owned();
+                return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 60 s" });
+            }
+        }
+        if settings.max_key == 0 || settings.max_key > 16 << 10 {
+            let setting = "max_key".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "1 byte to 16 KiB" });
+        }
+        if settings.max_body > 256 << 20 {
+            let setting = "max_body".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "at most 256 MiB" });
+        }
+        let rules = compile(&self.declarations)?;
+        Ok(Cache::new(self.store, rules, self.settings))
+    }
+}
+
+impl fmt::Debug for CacheBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("store", &self.store)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! One run for all who miss together: a flight in this process, a lease across instances.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
+
+use super::flights::{Ending, Lead, Seat};
+use super::hit::{self, Served};
+use super::lookup::{Verdict, judge, look_up, within};
+use super::origin::Origin;
+use super::read::{Read, blind};
+use super::run::{self, Lease, Run};
+use crate::body::ResponseBody;
+use crate::cache::Shared;
+use crate::entry::{Entry, Millis, Snapshot};
+use crate::store::{self, LeaseToken, MissRequest};
+use crate::telemetry::Bypass;
+
+/// What a look-up that missed has learnt.
+pub(crate) struct Miss {
+    /// The generations and the epoch, if all are known and open.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// What is stored is not to be used, however fresh it looks to the store.
+    pub(crate) ignore_entry: bool,
+    /// The client has been answered; this is for those who come after it.
+    pub(crate) refresh: bool,
+}
+
+/// What a request that missed is to do.
+enum Course {
+    /// Answer with this entry.
+    Serve(Entry, Served),
+    /// Run the handler.
+    Run(Run),
+    /// Nothing can be known.
+    Blind(Bypass),
+    /// Somebody else refreshes already.
+    Nothing,
+}
+
+/// Answers a request that missed.
+pub(crate) async fn answer<S, B, R>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+    miss: Miss,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    match settle(&shared, &read, miss).await {
+        Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, false, served)),
+        Course::Run(run) => run::launch(shared, read, origin, run).await,
+        Course::Blind(why) => blind(shared, read, origin, why).await,
+        Course::Nothing => run::launch(shared, read, origin, Run::unshared()).await,
+    }
+}
+
+/// Refreshes an entry that has been served. Nobody waits for it.
+pub(crate) async fn refresh<S, B, R>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+    miss: Miss,
+) where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    if let Course::Run(run) = settle(&shared, &read, miss).await {
+        // The run goes on when its client is gone, which it is at once.
+        drop(run::launch::<S, B, R>(shared, read, origin, run).await);
+    }
+}
+
+/// Answers a request of which nothing can be known, with a run that starts after now.
+pub(crate) async fn next_run<S, B, R>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+    why: Bypass,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    let patience = Instant::now() + shared.settings.wait_limit;
+    let most = shared.settings.max_waiters;
+    let run = loop {
+        match shared.flights.board_next(&read.names, most) {
+            Seat::Lead(lead) => break Run::unstored(why).led(vec![lead]),
+            Seat::LeadNext(lead, turn) => match timeout_at(patience, turn).await {
+                Ok(Ok(())) => break Run::unstored(why).led(vec![lead]),
+                Ok(Err(_)) => {}
+                Err(_) => break Run::unstored(why),
+            },
+            Seat::Join(flight) => match timeout_at(patience, flight.ending()).await {
+                Ok(Ending::Landed(entry)) => {
+                    return Ok(hit::respond(&shared, (*entry).clone(), false, Served::Collapsed));
+                }
+                Ok(Ending::Lost) => {}
+                Ok(Ending::Private) | Err(_) => break Run::unstored(why),
+            },
+            Seat::Full => break Run::unstored(why),
+        }
+    };
+    run::launch(shared, read, origin, run).await
+}
+
+/// Finds out what a request that missed is to do, waiting for others where that saves a run.
+async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
+    let Miss { mut snapshot, mut ignore_entry, refresh } = miss;
+    let patience = Instant::now() + shared.settings.wait_limit;
+    // A key whose last answer could not be shared is not waited for.
+    let alone = shared.uncacheables.knows(&read.names);
+    loop {
+        let mut leads = Vec::new();
+        let flight = match snapshot.as_ref().filter(|_| !alone) {
+            Some(snapshot) => {
+                match shared.flights.board(&read.names, snapshot, shared.settings.max_waiters) {
+                    Seat::Join(_) if refresh => return Course::Nothing,
+                    Seat::Join(flight) => Some(flight),
+                    Seat::Full => return Course::Run(Run::unshared()),
+                    Seat::Lead(lead) | Seat::LeadNext(lead, _) => {
+                        leads.push(lead);
+                        None
+                    }
+                }
+            }
+            None => None,
+        };
+        if let Some(flight) = flight {
+            match timeout_at(patience, flight.ending()).await {
+                Ok(Ending::Landed(entry)) => {
+                    return Course::Serve((*entry).clone(), Served::Collapsed);
+                }
+                Ok(Ending::Private) | Err(_) => return Course::Run(Run::unshared()),
+                Ok(Ending::Lost) => {}
+            }
+            match look_again(shared, read).await {
+                Looked::Served(entry) => return Course::Serve(entry, Served::Hit),
+                Looked::Missed(now, unusable) => {
+                    snapshot = now;
+                    ignore_entry |= unusable;
+                }
+                Looked::Nothing => return Course::Blind(Bypass::Store),
+            }
+            continue;
+        }
+        match ask(shared, read, leads, ignore_entry, (alone, refresh), patience).await {
+            Asked::Course(course) => return course,
+            Asked::Join(seen) => snapshot = Some(seen),
+        }
+    }
+}
+
+/// What came of asking the store for leave to run.
+enum Asked {
+    Course(Course),
+    /// Another flight of this process goes under the snapshot that the store told.
+    Join(Snapshot),
+}
+
+/// Asks the store for leave to run the handler, and waits for other instances that have it.
+///
+/// `leads` are the flights whose joiners get the answer. Whatever this attempt learns of newer
+/// snapshots, they may have: what runs later than they asked is no older than they want.
+async fn ask(
+    shared: &Arc<Shared>,
+    read: &Read,
+    mut leads: Vec<Lead>,
+    mut ignore_entry: bool,
+    (alone, refresh): (bool, bool),
+    patience: Instant,
+) -> Asked {
+    let settings = &shared.settings;
+    let patience = patience.min(Instant::now() + settings.lease_wait);
+    let mut lease = (settings.leases && !alone).then(|| Lease::new(shared, &read.names));
+    let mut holder: Option<LeaseToken> = None;
+    let mut pause = Pause::default();
+    loop {
+        let request = MissRequest {
+            lease: lease.as_ref().map(|lease| (lease.token(), millis(settings.lease_ttl))),
+            keep: read.route.longest_kept(read.ttl),
+            scopes: read.names.scopes_digest(),
+            ignore_entry,
+        };
+        let reply = within(settings.lookup_timeout, shared.store.miss(&read.names, &request)).await;
+        match reply {
+            Err(error) => {
+                shared.note_error("miss", &error);
+                return Asked::Course(Course::Blind(Bypass::Store));
+            }
+            Ok(store::Miss::Closed) => return Asked::Course(Course::Blind(Bypass::Fenced)),
+            Ok(store::Miss::Again) => match look_again(shared, read).await {
+                Looked::Served(_) if refresh => return Asked::Course(Course::Nothing),
+                Looked::Served(entry) => {
+                    let landed = Arc::new(entry);
+                    leads.iter().for_each(|lead| lead.land(&landed));
+                    return Asked::Course(Course::Serve((*landed).clone(), Served::Hit));
+                }
+                // The store takes it for fresh and we do not: it is no reason to wait.
+                Looked::Missed(..) => ignore_entry = true,
+                Looked::Nothing => return Asked::Course(Course::Blind(Bypass::Store)),
+            },
+            Ok(store::Miss::Granted(snapshot)) => {
+                if !alone && !leads.iter().any(|lead| lead.is_of(&snapshot)) {
+                    // If another flight has this snapshot, its leader is waiting for our lease,
+                    // and waiting for him would be waiting for ourselves.
+                    if let Seat::Lead(lead) =
+                        shared.flights.board(&read.names, &snapshot, settings.max_waiters)
+                    {
+                        leads.push(lead);
+                    }
+                }
+                return Asked::Course(Course::Run(Run::stored(snapshot, lease.take(), leads)));
+            }
+            Ok(store::Miss::Wait { .. }) if refresh => return Asked::Course(Course::Nothing),
+            Ok(store::Miss::Wait { snapshot, holder: now }) => {
+                if !leads.iter().any(|lead| lead.is_of(&snapshot)) {
+                    match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
+                        Seat::Lead(lead) => leads.push(lead),
+                        Seat::Join(_) if leads.is_empty() => return Asked::Join(snapshot),
+                        _ => {}
+                    }
+                }
+                // A holder that has changed means that the one before gave up without storing:
+                // there is no use in waiting for one after the other.
+                let gave_up = holder.replace(now).is_some_and(|before| before != now);
+                if gave_up || Instant::now() >= patience {
+                    return Asked::Course(Course::Run(Run::unshared().led(leads)));
+                }
+                pause.sleep().await;
+            }
+        }
+    }
+}
+
+/// What a second look-up gave.
+enum Looked {
+    Served(Entry),
+    Missed(Option<Snapshot>, bool),
+    /// The store did not answer.
+    Nothing,
+}
+
+async fn look_again(shared: &Arc<Shared>, read: &Read) -> Looked {
+    let Ok(found) = look_up(shared, &read.names).await else { return Looked::Nothing };
+    match judge(shared, &read.names, &found) {
+        Verdict::Fresh(entry) => Looked::Served(entry),
+        Verdict::Stale(_) => Looked::Missed(found.snapshot(), false),
+        Verdict::Miss { unusable } => Looked::Missed(found.snapshot(), unusable),
+    }
+}
+
+/// The pauses between two looks at a lease that another instance holds: from 3 ms, growing by half
+/// each time to 60 ms, each drawn anew so that the instances do not keep step.
+#[derive(Default)]
+struct Pause(u32);
+
+impl Pause {
+    async fn sleep(&mut self) {
+        let base = 3.0 * 1.5_f64.powi(i32::try_from(self.0.min(20)).unwrap_or(20));
+        self.0 += 1;
+        let millis = base.min(60.0) * (0.5 + fastrand::f64());
+        tokio::time::sleep(Duration::from_secs_f64(millis / 1000.0)).await;
+    }
+}
+
+pub(super) fn millis(span: Duration) -> Millis {
+    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
+}

@@ -1,0 +1,215 @@
+//! Who waits for whom, within this process.
+//!
+//! A *flight* is one attempt to get the answer for one key under one snapshot. Whoever saw the
+//! same snapshot may join it: the handler behind it runs after that snapshot came into force, so
+//! nothing that was invalidated before the joiner began can come of it.
+//!
+//! Where no snapshot can be had (the store is away, or a scope is closed) nothing is known of a run
+//! that has begun. There a request shares only *the next run*, which starts after it asked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::{oneshot, watch};
+
+use crate::entry::{Entry, Snapshot};
+use crate::key::Names;
+
+/// How a flight stands.
+#[derive(Clone, Debug)]
+enum Stage {
+    Under,
+    Landed(Arc<Entry>),
+    Private,
+}
+
+/// How a flight ended, for those who joined it.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The whole response, stored or about to be.
+    Landed(Arc<Entry>),
+    /// There is an answer, but it is nobody else's: each runs its own.
+    Private,
+    /// Whoever led it is gone: look again.
+    Lost,
+}
+
+/// All flights of one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Flights {
+    known: Mutex<HashMap<FlightKey, Joinable>>,
+    blind: Mutex<HashMap<Box<str>, Blind>>,
+}
+
+type FlightKey = (Box<str>, Snapshot);
+
+/// What a joiner holds, and the map too.
+#[derive(Clone, Debug)]
+pub(crate) struct Joinable {
+    stage: watch::Receiver<Stage>,
+    /// One reference for the map, and one for each joiner.
+    seats: Arc<()>,
+}
+
+/// The state of a key whose snapshot can't be known.
+#[derive(Debug)]
+struct Blind {
+    /// Who runs.
+    active: Arc<()>,
+    next: Option<Next>,
+}
+
+#[derive(Debug)]
+struct Next {
+    leader: Arc<()>,
+    start: oneshot::Sender<()>,
+    joinable: Joinable,
+}
+
+/// What came of asking for a seat.
+#[derive(Debug)]
+pub(crate) enum Seat {
+    /// The caller is to bring the answer.
+    Lead(Lead),
+    /// The caller is to bring the answer, once the run before it has ended.
+    LeadNext(Lead, oneshot::Receiver<()>),
+    /// Somebody else brings it.
+    Join(Joinable),
+    /// The flight has as many joiners as it may have.
+    Full,
+}
+
+/// The duty to bring the answer of a flight. Dropping it without an answer tells the joiners to
+/// look again.
+#[derive(Debug)]
+pub(crate) struct Lead {
+    stage: watch::Sender<Stage>,
+    place: Place,
+    flights: Arc<Flights>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Known(FlightKey),
+    Blind(Box<str>, Arc<()>),
+}
+
+impl Flights {
+    /// A seat in the flight of this key under this snapshot, which may have `most` joiners.
+    pub(crate) fn board(self: &Arc<Self>, names: &Names, snapshot: &Snapshot, most: usize) -> Seat {
+        match self.known.lock().entry((names.entry().into(), snapshot.clone())) {
+            Slot::Occupied(slot) => slot.get().seat(most),
+            Slot::Vacant(slot) => {
+                let place = Place::Known(slot.key().clone());
+                let (lead, joinable) = self.new_lead(place);
+                slot.insert(joinable);
+                Seat::Lead(lead)
+            }
+        }
+    }
+
+    /// A seat in the next run of this key, which may have `most` joiners. It is the caller's own,
+    /// and starts at once, if none is under way.
+    pub(crate) fn board_next(self: &Arc<Self>, names: &Names, most: usize) -> Seat {
+        let me = Arc::new(());
+        let place = Place::Blind(names.entry().into(), Arc::clone(&me));
+        match self.blind.lock().entry(names.entry().into()) {
+            Slot::Vacant(slot) => {
+                slot.insert(Blind { active: me, next: None });
+                Seat::Lead(self.new_lead(place).0)
+            }
+            Slot::Occupied(mut slot) => if let Some(next) = &slot.get().next { next.joinable.seat(most) } else {
+                let (lead, joinable) = self.new_lead(place);
+                let (start, started) = oneshot::channel();
+                slot.get_mut().next = Some(Next { leader: me, start, joinable });
+                Seat::LeadNext(lead, started)
+            },
+        }
+    }
+
+    /// How many keys have a flight.
+    pub(crate) fn len(&self) -> usize {
+        self.known.lock().len() + self.blind.lock().len()
+    }
+
+    fn new_lead(self: &Arc<Self>, place: Place) -> (Lead, Joinable) {
+        let (sender, receiver) = watch::channel(Stage::Under);
+        let lead = Lead { stage: sender, place, flights: Arc::clone(self) };
+        (lead, Joinable { stage: receiver, seats: Arc::default() })
+    }
+}
+
+impl Joinable {
+    fn seat(&self, most: usize) -> Seat {
+        if Arc::strong_count(&self.seats) > most {
+            return Seat::Full;
+        }
+        Seat::Join(self.clone())
+    }
+
+    /// Waits for the end of the flight. Dropping the future gives the seat up.
+    pub(crate) async fn ending(mut self) -> Ending {
+        match self.stage.wait_for(|stage| !matches!(stage, Stage::Under)).await.as_deref() {
+            Ok(Stage::Landed(entry)) => Ending::Landed(Arc::clone(entry)),
+            Ok(Stage::Private) => Ending::Private,
+            Ok(Stage::Under) | Err(_) => Ending::Lost,
+        }
+    }
+}
+
+impl Lead {
+    /// Whether this flight is the one of `snapshot`.
+    pub(crate) fn is_of(&self, snapshot: &Snapshot) -> bool {
+        matches!(&self.place, Place::Known((_, known)) if known == snapshot)
+    }
+
+    /// Gives every joiner the response. The flight can be joined until this is dropped.
+    pub(crate) fn land(&self, entry: &Arc<Entry>) {
+        self.stage.send_replace(Stage::Landed(Arc::clone(entry)));
+    }
+
+    /// Sends every joiner to run its own, together.
+    pub(crate) fn release(self) {
+        self.stage.send_replace(Stage::Private);
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        match &self.place {
+            Place::Known(key) => {
+                let joinable = self.flights.known.lock().remove(key);
+                drop(joinable);
+            }
+            Place::Blind(key, me) => self.flights.leave(key, me),
+        }
+    }
+}
+
+impl Flights {
+    /// Takes a blind leader off, and lets the next one start if it was the active one.
+    fn leave(&self, key: &str, me: &Arc<()>) {
+        let mut blind = self.blind.lock();
+        let Some(state) = blind.get_mut(key) else { return };
+        if !Arc::ptr_eq(&state.active, me) {
+            // The next one, gone before its turn: its joiners look again.
+            if state.next.as_ref().is_some_and(|next| Arc::ptr_eq(&next.leader, me)) {
+                state.next = None;
+            }
+            return;
+        }
+        match state.next.take() {
+            Some(next) => {
+                // From here on nobody joins it. If its leader has just been dropped, that drop is
+                // waiting for this lock, and will pass the turn on.
+                state.active = next.leader;
+                let _ = next.start.send(());
+            }
+            None => {
+                blind.remove(key);
+            }
+        }
+    }
+}

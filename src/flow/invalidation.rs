@@ -1,0 +1,202 @@
+//! An invalidation until it is confirmed.
+//!
+//! One that the store did not confirm makes its scopes *dirty* on this instance: reads of them go
+//! past the cache. It is tried again, each time as a new attempt, until it is confirmed or until
+//! whatever it was to reach has expired by itself.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::lookup::within;
+use crate::cache::Shared;
+use crate::key::{Names, ScopeNames, Space};
+use crate::store::{Mode, StoreError};
+
+/// Invalidates, once. If that is not confirmed, the scopes are dirty when this answers, and
+/// attempts go on in the background.
+///
+/// # Dropping
+///
+/// Loses the invalidation: call it on a task of its own.
+pub(crate) async fn invalidate(
+    shared: &Arc<Shared>,
+    scopes: &ScopeNames,
+    mode: Mode,
+) -> Result<(), StoreError> {
+    match attempt(shared, scopes, mode).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            shared.note_error("invalidate", &error);
+            mark_dirty(shared, scopes);
+            Err(error)
+        }
+    }
+}
+
+/// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
+pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
+    shared.counters.unconfirmed.increment();
+    if shared.dirty.mark(scopes, shared.settings.max_dirty, shared.rules.longest_life()) {
+        shared.work.spawn(retry(Arc::clone(shared)));
+    }
+}
+
+async fn attempt(shared: &Shared, scopes: &ScopeNames, mode: Mode) -> Result<(), StoreError> {
+    let step = shared.store.invalidate(scopes, mode);
+    within(shared.settings.invalidate_timeout, step).await?;
+    shared.counters.invalidations.increment();
+    Ok(())
+}
+
+/// Tries until nothing is dirty.
+async fn retry(shared: Arc<Shared>) {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        let mut failed = false;
+        for (scopes, marked) in shared.dirty.pending() {
+            match attempt(&shared, &scopes, Mode::Hard).await {
+                Ok(()) => shared.dirty.confirm(&scopes, marked),
+                Err(error) => {
+                    tracing::debug!(error = %error, "an invalidation is still not confirmed");
+                    failed = true;
+                    // The others would fare no better, and would each take a time-out.
+                    break;
+                }
+            }
+        }
+        if shared.dirty.finish_round() {
+            return;
+        }
+        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { pause };
+    }
+}
+
+/// The scopes whose invalidation is not confirmed.
+#[derive(Debug, Default)]
+pub(crate) struct Dirty {
+    /// How many marks there are: read by every request, almost always 0.
+    count: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By tenant, then by the name of the generation.
+    tenants: HashMap<Space, HashMap<String, Mark>>,
+    /// Set when there was no room for more: everything is dirty until then.
+    everything: Option<Instant>,
+    marks: u64,
+    retrying: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    number: u64,
+    until: Instant,
+}
+
+/// The name of the scope of everything a tenant has.
+pub(crate) const TENANT: &str = "tenant";
+
+impl Dirty {
+    /// Whether a read with these names must go past the cache.
+    pub(crate) fn covers(&self, names: &Names) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let state = self.state.lock();
+        if state.everything.is_some_and(|until| until > now) {
+            return true;
+        }
+        let all_tenants = names.has_all_tenants().then(|| names.scopes().last()).flatten();
+        let known = |space: &Space, name: &str| {
+            state
+                .tenants
+                .get(space)
+                .and_then(|marks| marks.get(name))
+                .is_some_and(|m| m.until > now)
+        };
+        names.scopes().any(|name| known(names.space(), name))
+            || all_tenants.is_some_and(|name| {
+                state.tenants.values().any(|marks| marks.get(name).is_some_and(|m| m.until > now))
+            })
+    }
+
+    /// How many scopes are dirty.
+    pub(crate) fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Marks the scopes, coarser where there is no room. Answers whether a task must be started
+    /// that retries.
+    fn mark(&self, scopes: &ScopeNames, most: usize, life: Duration) -> bool {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        state.marks += 1;
+        let mark = Mark { number: state.marks, until: Instant::now() + life };
+        let full = self.count.load(Ordering::Relaxed) + scopes.len() > most;
+        let marks = state.tenants.entry(scopes.space().clone()).or_default();
+        if full {
+            // Everything of the tenant, in place of what is known of it: never less than before.
+            marks.retain(|name, _| scopes.all_tenants().as_ref() == Some(name));
+            marks.insert(format!("{}{TENANT}", scopes.space().prefix('g')), mark);
+        } else {
+            marks.extend(scopes.generations().iter().map(|name| (name.clone(), mark)));
+        }
+        marks.extend(scopes.all_tenants().map(|name| (name, mark)));
+        if state.tenants.len() > most {
+            state.tenants.clear();
+            state.everything = Some(mark.until);
+        }
+        self.recount(state);
+        !std::mem::replace(&mut state.retrying, true)
+    }
+
+    /// What is to be tried, with the number of the newest mark each attempt answers for.
+    fn pending(&self) -> Vec<(ScopeNames, u64)> {
+        let state = self.state.lock();
+        let newest = state.marks;
+        let pending = state.tenants.iter().map(|(space, marks)| {
+            (ScopeNames::from_generations(space, marks.keys().map(String::as_str)), newest)
+        });
+        pending.collect()
+    }
+
+    /// Takes the marks off, but for those that came after the attempt began.
+    fn confirm(&self, scopes: &ScopeNames, newest: u64) {
+        let mut state = self.state.lock();
+        if let Some(marks) = state.tenants.get_mut(scopes.space()) {
+            marks.retain(|_, mark| mark.number > newest);
+        }
+        self.recount(&mut state);
+    }
+
+    /// Forgets what has expired. Answers whether nothing is left to try.
+    fn finish_round(&self) -> bool {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        state.everything = state.everything.filter(|until| *until > now);
+        for marks in state.tenants.values_mut() {
+            marks.retain(|_, mark| mark.until > now);
+        }
+        self.recount(&mut state);
+        let done = state.tenants.is_empty() && state.everything.is_none();
+        if done {
+            state.retrying = false;
+        }
+        done
+    }
+
+    fn recount(&self, state: &mut State) {
+        state.tenants.retain(|_, marks| !marks.is_empty());
+        let marks: usize = state.tenants.values().map(HashMap::len).sum();
+        self.count.store(marks + usize::from(state.everything.is_some()), Ordering::Release);
+    }
+}

@@ -1,0 +1,39 @@
+//! One request, step by step: admit, look up, hit or run, fill; or write and invalidate.
+//!
+//! | file | step |
+//! |---|---|
+//! | `admit` | which route, which tenant, which key; or why not |
+//! | `read` | the order of the steps of a read |
+//! | `lookup` | ask the store, and judge what it has |
+//! | `hit` | an entry becomes a response |
+//! | `coalesce` | one run for all who miss together: flights here, leases across instances |
+//! | `flights` | who waits for whom |
+//! | `run` | the handler on a task of its own |
+//! | `pipe` | between the run and its client |
+//! | `fill` | a whole response becomes an entry |
+//! | `write` | a mutating request and its invalidation, whatever becomes of the client |
+//! | `invalidation` | an invalidation until it is confirmed |
+
+mod admit;
+mod coalesce;
+mod fill;
+mod flights;
+mod hit;
+mod invalidation;
+mod lookup;
+mod origin;
+mod pipe;
+mod read;
+mod run;
+mod status;
+mod uncacheable;
+mod write;
+
+pub(crate) use self::admit::{Admission, admit, bypass, match_route};
+pub(crate) use self::flights::Flights;
+pub(crate) use self::invalidation::{Dirty, invalidate};
+pub(crate) use self::origin::Origin;
+pub(crate) use self::pipe::PipeReader;
+pub(crate) use self::read::read;
+pub(crate) use self::uncacheable::Uncacheables;
+pub(crate) use self::write::write;

@@ -1,0 +1,137 @@
+//! A read on a cached route: look up, and hit, refresh or run.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::coalesce::{self, Miss};
+use super::hit::{self, Served};
+use super::lookup::{Verdict, judge, look_up};
+use super::origin::Origin;
+use super::run::{self, Run};
+use super::status;
+use crate::body::ResponseBody;
+use crate::cache::Shared;
+use crate::entry::Entry;
+use crate::key::Names;
+use crate::policy::CachedRoute;
+use crate::protocol::Fwd;
+use crate::telemetry::Bypass;
+
+/// An admitted read.
+pub(crate) struct Read {
+    pub(crate) route: Arc<CachedRoute>,
+    pub(crate) names: Names,
+    /// How long a response to this request stays fresh, unless the response says less.
+    pub(crate) ttl: Duration,
+    /// Whether the method is HEAD: answered from what GET stored, and never stored.
+    pub(crate) head: bool,
+}
+
+/// Answers a read.
+pub(crate) async fn read<S, B, R>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    if shared.dirty.covers(&read.names) {
+        return blind(shared, read, origin, Bypass::Dirty).await;
+    }
+    let Ok(found) = look_up(&shared, &read.names).await else {
+        return blind(shared, read, origin, Bypass::Store).await;
+    };
+    let (entry, unusable) = match judge(&shared, &read.names, &found) {
+        Verdict::Fresh(entry) if read.head || !is_due_early(&shared, &read.route, &entry) => {
+            return Ok(hit::respond(&shared, entry, read.head, Served::Hit));
+        }
+        Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
+        Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
+        Verdict::Miss { unusable } => (None, unusable),
+    };
+    if let Some((entry, served)) = entry {
+        let response = hit::respond(&shared, entry, read.head, served);
+        if !read.head {
+            // The client has its answer; its request goes on as the refresh.
+            let early = served == Served::Hit;
+            let miss = Miss { snapshot: found.snapshot(), ignore_entry: early, refresh: true };
+            let refresh = coalesce::refresh(Arc::clone(&shared), read, origin, miss);
+            shared.work.spawn(refresh);
+        }
+        return Ok(response);
+    }
+    shared.counters.misses.increment();
+    if read.head {
+        return forward(&shared, origin, Fwd::Miss, None).await;
+    }
+    let miss = Miss { snapshot: found.snapshot(), ignore_entry: unusable, refresh: false };
+    coalesce::answer(shared, read, origin, miss).await
+}
+
+/// Answers a read of which nothing can be known: with a run that starts after it asked, and whose
+/// response is not stored.
+pub(super) async fn blind<S, B, R>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+    why: Bypass,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    shared.counters.bypasses.increment();
+    if read.head {
+        return forward(&shared, origin, Fwd::Bypass, Some(why.as_str())).await;
+    }
+    if !shared.settings.coalesce_in_outage || shared.uncacheables.knows(&read.names) {
+        return run::launch(shared, read, origin, Run::unstored(why)).await;
+    }
+    coalesce::next_run(shared, read, origin, why).await
+}
+
+/// Runs the handler as if there were no cache, and says why.
+pub(super) async fn forward<S, B, R>(
+    shared: &Shared,
+    origin: Origin<S, B>,
+    reason: Fwd,
+    detail: Option<&str>,
+) -> Result<Response<ResponseBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    R: Body<Data = Bytes>,
+{
+    let mut response = origin.run().await?.map(ResponseBody::pass);
+    status::forwarded(shared, response.headers_mut(), reason, detail);
+    Ok(response)
+}
+
+/// Whether this request is the one to refresh the entry before it expires.
+///
+/// "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015):
+/// each request draws for itself, with a chance that grows with the time the handler takes and
+/// with the nearness of the expiry.
+fn is_due_early(shared: &Shared, route: &CachedRoute, entry: &Entry) -> bool {
+    let Some(beta) = route.early_refresh else { return false };
+    let left = entry.head.fresh_until.saturating_sub(shared.store.now());
+    #[allow(clippy::cast_precision_loss, reason = "both are far below 2^52")]
+    let (left, cost) = (left as f64, f64::from(entry.cost) / 1000.0);
+    // In (0, 1], so that the logarithm is finite.
+    let draw = 1.0 - fastrand::f64();
+    cost * beta * -draw.ln() >= left
+}

@@ -1,0 +1,46 @@
+//! What an app declares: routes, rules, and where tenants and users are read from.
+
+mod compile;
+mod effect;
+mod error;
+mod identity;
+mod params;
+mod route;
+mod rule;
+mod rules;
+mod scopes;
+mod set;
+pub(crate) mod target;
+
+use std::time::Duration;
+
+pub(crate) use self::compile::{Declarations, compile};
+pub(crate) use self::effect::Effect;
+pub use self::error::ConfigError;
+pub(crate) use self::identity::Unreadable;
+pub use self::identity::{Identity, Tenant};
+pub(crate) use self::params::{Canonical, Params};
+pub use self::route::Route;
+pub(crate) use self::route::Users;
+pub use self::rule::On;
+pub(crate) use self::rules::{CachedRoute, Query, Rules, Set};
+pub(crate) use self::scopes::TENANT;
+pub use self::scopes::{Scope, ScopeError};
+pub use self::set::InvalidationSet;
+
+/// The longest TTL there is: 365 days.
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Put into a response's extensions, says how long this response stays fresh, whatever the route
+/// says; zero says that it is not to be stored.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_response_cache::ResponseTtl;
+///
+/// # struct Body;
+/// let mut response = http::Response::new(Body);
+/// response.extensions_mut().insert(ResponseTtl(Duration::from_secs(10)));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseTtl(pub Duration);

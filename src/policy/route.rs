@@ -1,0 +1,192 @@
+//! The declaration of a cached route.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::request::Parts;
+
+use super::Identity;
+
+/// A route whose responses are cached, declared in app code.
+///
+/// The path is a template as axum writes it, and counts from the root, whatever routers are nested
+/// in between. A request on it is answered from the cache if one was stored before under the same
+/// *key*: by default the path and all of the query. HEAD is answered from what GET stored.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_response_cache::Route;
+///
+/// let users = Route::get("/users").ttl(Duration::from_secs(300)).query(["role", "status"]);
+/// let stats = Route::get("/users/{id}/stats").query(["period"]).ttl_with(|request| {
+///     match request.uri.query() {
+///         Some("period=week") => Duration::from_secs(1800),
+///         _ => Duration::from_secs(3600),
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Route {
+    pub(crate) path: String,
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) ttl_with: Option<TtlWith>,
+    pub(crate) statuses: Vec<(StatusCode, Duration)>,
+    pub(crate) jitter: Option<u8>,
+    pub(crate) key: Option<String>,
+    pub(crate) query: Option<Vec<String>>,
+    pub(crate) headers: Vec<String>,
+    pub(crate) users: Option<Users>,
+    pub(crate) tenantless: bool,
+    pub(crate) tags: Vec<String>,
+    pub(crate) max_body: Option<usize>,
+    pub(crate) allow_longer: bool,
+    pub(crate) invalidated_by_writes: bool,
+}
+
+/// A TTL that depends on the request.
+pub(crate) type TtlWith = Arc<dyn Fn(&Parts) -> Duration + Send + Sync>;
+
+/// Who may be answered with what was stored for somebody else.
+#[derive(Clone, Debug)]
+pub(crate) enum Users {
+    Same,
+    Per(Identity),
+}
+
+impl Route {
+    /// The route that answers GET, and HEAD with it, on `path`.
+    pub fn get(path: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            ttl: None,
+            ttl_with: None,
+            statuses: Vec::new(),
+            jitter: None,
+            key: None,
+            query: None,
+            headers: Vec::new(),
+            users: None,
+            tenantless: false,
+            tags: Vec::new(),
+            max_body: None,
+            allow_longer: false,
+            invalidated_by_writes: true,
+        }
+    }
+
+    /// How long a response stays fresh: 1 ms to 365 days; the cache's default, 300 s, if not set.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How long a response stays fresh, by request.
+    ///
+    /// A zero says that the response to this request is not to be stored; more than 365 days
+    /// counts as 365 days.
+    pub fn ttl_with(mut self, ttl: impl Fn(&Parts) -> Duration + Send + Sync + 'static) -> Self {
+        self.ttl_with = Some(Arc::new(ttl));
+        self
+    }
+
+    /// Stores responses of this status too, for this long. Without it only 200 is stored.
+    ///
+    /// A short one for 404 keeps look-ups of what does not exist away from the database.
+    pub fn ttl_for_status(mut self, status: StatusCode, ttl: Duration) -> Self {
+        self.statuses.push((status, ttl));
+        self
+    }
+
+    /// Shortens each TTL by a random share of up to `percent`, at most 50, so that what was
+    /// stored together does not expire together.
+    pub fn jitter(mut self, percent: u8) -> Self {
+        self.jitter = Some(percent);
+        self
+    }
+
+    /// Builds the key from path and query parameters instead of path and query:
+    /// `users:{role}:{status}`.
+    ///
+    /// Every path parameter must occur. A query parameter that is absent leaves its place empty;
+    /// one that occurs several times gives all of its values, joined by commas. Parameters that
+    /// are not named do not count.
+    pub fn key(mut self, template: impl Into<String>) -> Self {
+        self.key = Some(template.into());
+        self
+    }
+
+    /// Keeps only these query parameters in the key: requests that differ in others are one.
+    ///
+    /// Name every parameter that the handler reads.
+    pub fn query<I>(mut self, parameters: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.query = Some(parameters.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Makes a request header part of the key: requests that differ in it share nothing.
+    ///
+    /// Name every header that the handler reads, and that clients may choose.
+    pub fn header(mut self, name: impl Into<String>) -> Self {
+        self.headers.push(name.into());
+        self
+    }
+
+    /// Says that the response depends on the user: the identity becomes part of the key, and a
+    /// request without one is not cached.
+    pub fn per_user(mut self, identity: Identity) -> Self {
+        self.users = Some(Users::Per(identity));
+        self
+    }
+
+    /// Says that the response is the same for every user of a tenant, so that it may be stored
+    /// although the request carries Authorization or Cookie.
+    pub fn same_for_all_users(mut self) -> Self {
+        self.users = Some(Users::Same);
+        self
+    }
+
+    /// Says that the route belongs to no tenant. Its responses are shared by all of them.
+    pub fn tenantless(mut self) -> Self {
+        self.tenantless = true;
+        self
+    }
+
+    /// Tags what is stored, so that a write can invalidate by the tag: `hours`, or with path
+    /// parameters `user:{id}`.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// The largest body that is stored, in bytes; a larger one streams on, unstored.
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.max_body = Some(bytes);
+        self
+    }
+
+    /// Lets the handler's `Cache-Control: max-age` lengthen the TTL; without it, only shorten.
+    pub fn allow_longer(mut self) -> Self {
+        self.allow_longer = true;
+        self
+    }
+
+    /// Does not invalidate the path when a request with an unsafe method has run on it (which RFC
+    /// 9111, section 4.4, asks for): only rules do.
+    pub fn only_rules_invalidate(mut self) -> Self {
+        self.invalidated_by_writes = false;
+        self
+    }
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route").field("path", &self.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,205 @@
+//! The configuration in the form in which requests meet it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method, StatusCode};
+
+use super::compile::may_be_equal;
+use super::route::{TtlWith, Users};
+use super::scopes::{ScopePlan, TENANT};
+use super::{Canonical, Effect, MAX_TTL, Tenant};
+use crate::entry::Millis;
+use crate::key::{KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space};
+
+/// All routes, rules and sets of one cache.
+pub(crate) struct Rules {
+    pub(crate) namespace: Arc<str>,
+    pub(crate) tenant: Option<Tenant>,
+    pub(crate) routes: Vec<Arc<CachedRoute>>,
+    pub(crate) reads: PathTable<usize>,
+    pub(crate) writes: HashMap<Method, PathTable<Vec<usize>>>,
+    pub(crate) rules: Vec<WriteRule>,
+    pub(crate) sets: HashMap<String, Set>,
+    /// Every scope that something can move, by which undeclared ones are told.
+    pub(crate) declared: Vec<Declared>,
+}
+
+/// Path templates, as they are written and as normalised paths meet them.
+///
+/// Routers match literal segments as they stand in the request; a write whose path is spelled
+/// otherwise may have reached its handler all the same, so writes are matched in both forms.
+pub(crate) struct PathTable<T> {
+    pub(crate) raw: matchit::Router<T>,
+    pub(crate) canonical: matchit::Router<T>,
+}
+
+/// A cached route.
+pub(crate) struct CachedRoute {
+    /// The path template, for logs and metrics.
+    pub(crate) name: Arc<str>,
+    pub(crate) key: KeyTemplate,
+    pub(crate) query: Query,
+    /// Headers in the key, sorted.
+    pub(crate) keyed_headers: Vec<HeaderName>,
+    pub(crate) users: Option<Users>,
+    pub(crate) tenantless: bool,
+    pub(crate) ttl: Duration,
+    pub(crate) ttl_with: Option<TtlWith>,
+    pub(crate) statuses: Vec<(StatusCode, Duration)>,
+    pub(crate) jitter: u8,
+    pub(crate) max_body: Option<usize>,
+    pub(crate) allow_longer: bool,
+    pub(crate) invalidated_by_writes: bool,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) early_refresh: Option<f64>,
+    pub(crate) scopes: Vec<ScopePlan>,
+    pub(crate) all_tenants: bool,
+}
+
+/// What of the query is in the key.
+pub(crate) enum Query {
+    All,
+    Named(Vec<String>),
+}
+
+/// A rule, with its targets.
+pub(crate) struct WriteRule {
+    pub(crate) targets: Vec<ScopeTemplate>,
+    pub(crate) tenant: bool,
+    pub(crate) all_tenants: bool,
+    pub(crate) tenantless: bool,
+    pub(crate) effect: Effect,
+}
+
+/// A named set.
+pub(crate) struct Set {
+    pub(crate) targets: Vec<ScopeTemplate>,
+    pub(crate) tenant: bool,
+    pub(crate) all_tenants: bool,
+    pub(crate) or_all: bool,
+}
+
+/// A scope that something can move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Declared {
+    pub(crate) template: ScopeTemplate,
+    /// With its parameters left open: all their values at once.
+    pub(crate) open: bool,
+    pub(crate) tenantless: bool,
+}
+
+impl CachedRoute {
+    /// How long a response of this status stays fresh, if it is stored at all.
+    pub(crate) fn ttl_of(&self, status: StatusCode, ttl: Duration) -> Option<Duration> {
+        let listed = self.statuses.iter().find(|(known, _)| *known == status);
+        listed.map(|(_, ttl)| *ttl).or((status == StatusCode::OK).then_some(ttl))
+    }
+
+    /// The longest time that an entry of this route with this TTL can be kept.
+    pub(crate) fn longest_kept(&self, ttl: Duration) -> Millis {
+        let statuses = self.statuses.iter().map(|(_, ttl)| *ttl).max().unwrap_or_default();
+        let longest = if self.allow_longer { MAX_TTL } else { ttl.max(statuses) };
+        let stale = self.stale_while_revalidate.max(self.stale_if_error);
+        // A response can ask for more by itself: the fill prolongs then.
+        Millis::try_from((longest + stale).as_millis()).unwrap_or(Millis::MAX)
+    }
+
+    fn has_own_path(&self) -> bool {
+        self.scopes.iter().any(ScopePlan::is_own_path)
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &ScopeTemplate> {
+        self.scopes.iter().filter_map(ScopePlan::tag)
+    }
+
+    /// Adds the scopes of a key of this route to its names.
+    pub(crate) fn push_scopes(&self, names: &mut Names, path: &str, params: &Canonical) {
+        names.push_scope(TENANT);
+        let mut text = String::new();
+        let key_text = names.text().to_owned();
+        for plan in &self.scopes {
+            text.clear();
+            if plan.write(path, &key_text, params, &mut text) {
+                names.push_scope(&text);
+            }
+        }
+        if self.all_tenants {
+            names.push_all_tenants();
+        }
+    }
+}
+
+impl WriteRule {
+    /// The scopes that a request with these parameters moves.
+    pub(crate) fn scopes(&self, space: &Space, params: &Canonical) -> ScopeNames {
+        let mut names = ScopeNames::new(space);
+        let mut text = String::new();
+        for target in &self.targets {
+            text.clear();
+            // `build()` has seen to it that every parameter has a value.
+            if target.bind(|name| params.get(name), &mut text).is_ok() {
+                names.push(&text);
+            }
+        }
+        if self.tenant {
+            names.push(TENANT);
+        }
+        if self.all_tenants {
+            names.push_all_tenants();
+        }
+        names
+    }
+}
+
+impl Rules {
+    /// The longest time that anything stored here can live: a fill that begins now may run for a
+    /// while before its entry's time begins.
+    pub(crate) fn longest_life(&self) -> Duration {
+        let kept = self.routes.iter().map(|route| {
+            let ttl = if route.ttl_with.is_some() { MAX_TTL } else { route.ttl };
+            Duration::from_millis(route.longest_kept(ttl))
+        });
+        kept.max().unwrap_or_default() + Duration::from_secs(3600)
+    }
+
+    /// Whether entries can carry a stamp of the scope `text`, which a caller made of `template`.
+    pub(super) fn carries(&self, template: &ScopeTemplate, text: &str, tenantless: bool) -> bool {
+        let declared = self
+            .declared
+            .iter()
+            .filter(|known| !known.open && known.tenantless == tenantless)
+            .filter(|known| known.template.kind() == template.kind())
+            .map(|known| &known.template);
+        let path = text.split_once(':').map_or("", |(_, path)| path);
+        match template.kind() {
+            ScopeKind::Path => {
+                let found = self.reads.canonical.at(path);
+                found.is_ok_and(|found| {
+                    let route = &self.routes[*found.value];
+                    route.tenantless == tenantless && route.has_own_path()
+                })
+            }
+            // `/users/42` is an instance of the declared `/users/{id}`.
+            ScopeKind::Subtree => declared.into_iter().any(|known| {
+                known.as_str() == template.as_str()
+                    || ScopeTemplate::path(known.as_str())
+                        .is_ok_and(|known| known.bind_from_path(path).is_some())
+            }),
+            ScopeKind::Pattern => {
+                declared.into_iter().any(|known| known.as_str() == template.as_str())
+            }
+            ScopeKind::Tag => {
+                let tags = self.routes.iter().filter(|route| route.tenantless == tenantless);
+                tags.flat_map(|route| route.tags()).any(|tag| may_be_equal(tag, template))
+            }
+        }
+    }
+
+    /// The space of a tenant, or of none.
+    pub(crate) fn tenantless_space(&self) -> Space {
+        Space::tenantless(&self.namespace)
+    }
+}

@@ -1,0 +1,73 @@
+//! The service: decides in `call` which way a request goes.
+
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::body::ResponseBody;
+use crate::cache::Cache;
+use crate::flow::{self, Admission, Origin};
+use crate::future::ResponseFuture;
+
+/// A service that answers from the cache, and from `S` where it can't.
+///
+/// Made by [`CacheLayer`](crate::CacheLayer). `S` is cloned only for requests on configured routes,
+/// and the instance that was polled ready is the one that is called.
+///
+/// On a cached route that misses, the inner service runs on a task of its own, so that a client
+/// who leaves takes nothing from the others who wait for the same answer. This needs the tokio
+/// runtime, and a service whose future is `Send`.
+#[derive(Clone, Debug)]
+pub struct CacheService<S> {
+    inner: S,
+    cache: Cache,
+    prefix: Option<Arc<str>>,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) fn new(inner: S, cache: Cache, prefix: Option<Arc<str>>) -> Self {
+        Self { inner, cache, prefix }
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for CacheService<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    B: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let shared = self.cache.shared();
+        let Some(matched) = flow::match_route(shared, &request, self.prefix.as_deref()) else {
+            return ResponseFuture::pass(self.inner.call(request));
+        };
+        let (parts, body) = request.into_parts();
+        let admission = flow::admit(shared, &parts, self.prefix.as_deref(), matched);
+        let request = Request::from_parts(parts, body);
+        let shared = Arc::clone(shared);
+        // The instance that was polled ready is the one to call; its clone takes its place.
+        let clone = self.inner.clone();
+        let origin = Origin::new(mem::replace(&mut self.inner, clone), request);
+        match admission {
+            Admission::Read(read) => ResponseFuture::flow(flow::read(shared, read, origin)),
+            Admission::Write(write) => ResponseFuture::flow(flow::write(shared, write, origin)),
+            Admission::Bypass(bypass) => ResponseFuture::flow(flow::bypass(shared, bypass, origin)),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What the memory store knows of a tenant beside its entries: generations, fences, epochs, leases.
+//!
+//! Each method is one step under the tenant's lock; `now` and the ids come in as arguments.
+
+use std::collections::HashMap;
+
+use crate::entry::{Generation, Id, Millis, Snapshot};
+use crate::store::{LeaseToken, Mode, Refusal};
+
+/// The id that one attempt mints.
+#[derive(Clone, Copy)]
+pub(super) struct Minter(Id);
+
+impl Minter {
+    pub(super) fn new(micros: u64, nonce: [u8; 8]) -> Self {
+        Self(Id::mint(micros, nonce))
+    }
+
+    fn id(self) -> Id {
+        self.0
+    }
+}
+
+/// A value that is gone after its time.
+#[derive(Clone, Debug)]
+struct Timed<T> {
+    value: T,
+    until: Millis,
+}
+
+/// Generations and fences by name.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    generations: HashMap<Box<str>, Timed<Generation>>,
+    fences: HashMap<Box<str>, Vec<(LeaseToken, Millis)>>,
+    sweep_at: usize,
+}
+
+impl Scopes {
+    pub(super) fn generation(&self, name: &str, now: Millis) -> Generation {
+        match self.generations.get(name) {
+            Some(kept) if kept.until > now => kept.value,
+            _ => Generation::Missing,
+        }
+    }
+
+    /// The generation, created if it is missing: closed if the scope has live tokens.
+    pub(super) fn open(
+        &mut self,
+        name: &str,
+        keep: Millis,
+        now: Millis,
+        mint: Minter,
+    ) -> Generation {
+        self.sweep(now);
+        let found = self.generation(name, now);
+        let (value, until) = match found {
+            Generation::Missing => match self.latest_deadline(name, now) {
+                Some(deadline) => (Generation::Closed, deadline),
+                None => (fresh(mint.id()), now + keep),
+            },
+            Generation::Closed => return found,
+            Generation::Open { .. } => {
+                self.prolong(name, now + keep);
+                return found;
+            }
+        };
+        self.generations.insert(name.into(), Timed { value, until });
+        value
+    }
+
+    /// Makes the generation live until `until` at least.
+    pub(super) fn prolong(&mut self, name: &str, until: Millis) {
+        if let Some(kept) = self.generations.get_mut(name) {
+            kept.until = kept.until.max(until);
+        }
+    }
+
+    /// Moves the generation if there is one. A closed one stays closed, for as long as it was.
+    pub(super) fn advance(&mut self, name: &str, mode: Mode, now: Millis, mint: Minter) -> bool {
+        let Some(kept) = self.generations.get_mut(name).filter(|kept| kept.until > now) else {
+            return false;
+        };
+        if let Generation::Open { current, behind } = kept.value {
+            kept.value = match mode {
+                Mode::Hard => fresh(mint.id()),
+                Mode::Soft => Generation::Open {
+                    current: mint.id(),
+                    behind: [Some(current), behind[0], behind[1]],
+                },
+            };
+        }
+        true
+    }
+
+    /// Adds a token and closes the scope until the latest deadline.
+    pub(super) fn close(&mut self, name: &str, token: LeaseToken, now: Millis, deadline: Millis) {
+        let tokens = self.fences.entry(name.into()).or_default();
+        tokens.retain(|(held, until)| *held != token && *until > now);
+        tokens.push((token, deadline));
+        let until = tokens.iter().map(|(_, until)| *until).max().unwrap_or(deadline);
+        self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
+    }
+
+    /// Takes the token off, and opens the scope if no other is left.
+    pub(super) fn lift(&mut self, name: &str, token: LeaseToken, now: Millis, mint: Minter) {
+        // How long a generation that opens here lives if nothing is filled under it.
+        const REOPENED: Millis = 3_600_000;
+        if let Some(tokens) = self.fences.get_mut(name) {
+            tokens.retain(|(held, until)| *held != token && *until > now);
+            if !tokens.is_empty() {
+                return;
+            }
+            self.fences.remove(name);
+        }
+        let until = now + REOPENED;
+        self.generations.insert(name.into(), Timed { value: fresh(mint.id()), until });
+    }
+
+    fn latest_deadline(&self, name: &str, now: Millis) -> Option<Millis> {
+        let tokens = self.fences.get(name)?;
+        tokens.iter().map(|(_, until)| *until).filter(|until| *until > now).max()
+    }
+
+    /// Forgets what has expired, each time the number of generations has doubled.
+    fn sweep(&mut self, now: Millis) {
+        if self.generations.len() >= self.sweep_at.max(64) {
+            self.forget_expired(now);
+            self.sweep_at = self.generations.len() * 2;
+        }
+    }
+
+    fn forget_expired(&mut self, now: Millis) {
+        self.generations.retain(|_, kept| kept.until > now);
+        self.fences.retain(|_, tokens| tokens.iter().any(|(_, until)| *until > now));
+    }
+}
+
+/// All that is known of one tenant.
+#[derive(Debug, Default)]
+pub(super) struct Tenant {
+    pub(super) scopes: Scopes,
+    epochs: HashMap<Box<str>, Timed<Id>>,
+    leases: HashMap<Box<str>, Timed<(LeaseToken, Snapshot)>>,
+    sweep_at: usize,
+}
+
+/// What a fill has to agree with.
+pub(super) struct FillCheck<'a, I> {
+    pub(super) scopes: I,
+    pub(super) stamps: &'a [Id],
+    pub(super) epoch: (&'a str, Id),
+    pub(super) lease: (&'a str, Option<LeaseToken>),
+}
+
+impl Tenant {
+    /// The generations of `scopes` and the epoch.
+    pub(super) fn look<'a>(
+        &self,
+        scopes: impl Iterator<Item = &'a str>,
+        epoch: &str,
+        now: Millis,
+    ) -> (Vec<Generation>, Option<Id>) {
+        let generations = scopes.map(|name| self.scopes.generation(name, now)).collect();
+        let epoch = self.epochs.get(epoch).filter(|kept| kept.until > now).map(|kept| kept.value);
+        (generations, epoch)
+    }
+
+    pub(super) fn open_epoch(&mut self, name: &str, keep: Millis, now: Millis, mint: Minter) -> Id {
+        if let Some(kept) = self.epochs.get_mut(name).filter(|kept| kept.until > now) {
+            kept.until = kept.until.max(now + keep);
+            kept.value
+        } else {
+            self.epochs.insert(name.into(), Timed { value: mint.id(), until: now + keep });
+            mint.id()
+        }
+    }
+
+    pub(super) fn move_epoch(&mut self, name: &str, mint: Minter) {
+        if let Some(kept) = self.epochs.get_mut(name) {
+            kept.value = mint.id();
+        }
+    }
+
+    pub(super) fn move_epochs(&mut self, mint: Minter) {
+        self.epochs.values_mut().for_each(|kept| kept.value = mint.id());
+    }
+
+    /// Takes the lease, unless another token holds it under this very snapshot: that one is the
+    /// answer then.
+    pub(super) fn lease(
+        &mut self,
+        entry: &str,
+        token: LeaseToken,
+        snapshot: &Snapshot,
+        ttl: Millis,
+        now: Millis,
+    ) -> Option<LeaseToken> {
+        if let Some(kept) = self.leases.get(entry) {
+            let (holder, held_under) = &kept.value;
+            if kept.until > now && *holder != token && held_under == snapshot {
+                return Some(*holder);
+            }
+        }
+        if self.leases.len() >= self.sweep_at.max(64) {
+            self.leases.retain(|_, kept| kept.until > now);
+            self.sweep_at = self.leases.len() * 2;
+        }
+        let lease = Timed { value: (token, snapshot.clone()), until: now + ttl };
+        self.leases.insert(entry.into(), lease);
+        None
+    }
+
+    pub(super) fn renew(
+        &mut self,
+        entry: &str,
+        token: LeaseToken,
+        ttl: Millis,
+        now: Millis,
+    ) -> bool {
+        match self.leases.get_mut(entry) {
+            Some(kept) if kept.until > now && kept.value.0 == token => {
+                kept.until = now + ttl;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn release(&mut self, entry: &str, token: LeaseToken, now: Millis) -> bool {
+        let held =
+            self.leases.get(entry).is_some_and(|kept| kept.until > now && kept.value.0 == token);
+        if held {
+            self.leases.remove(entry);
+        }
+        held
+    }
+
+    /// Judges a fill. If it is admitted, its generations live as long as the entry and its lease
+    /// is gone; the caller stores the entry before it lets go of the tenant.
+    pub(super) fn admit_fill<'a>(
+        &mut self,
+        check: FillCheck<'a, impl Iterator<Item = &'a str> + Clone>,
+        ttl: Millis,
+        now: Millis,
+    ) -> Result<(), Refusal> {
+        let (epoch, expected) = check.epoch;
+        match self.epochs.get_mut(epoch) {
+            Some(kept) if kept.until > now && kept.value == expected => {
+                kept.until = kept.until.max(now + ttl);
+            }
+            _ => return Err(Refusal::Epoch),
+        }
+        let mut agreed = check.scopes.clone().zip(check.stamps);
+        if !agreed.all(|(name, stamp)| {
+            self.scopes.generation(name, now).current().as_ref() == Some(stamp)
+        }) {
+            return Err(Refusal::Stamp);
+        }
+        let (entry, token) = check.lease;
+        if let Some(kept) = self.leases.get(entry).filter(|kept| kept.until > now) {
+            if Some(kept.value.0) != token {
+                return Err(Refusal::Lease);
+            }
+            self.leases.remove(entry);
+        }
+        for name in check.scopes {
+            self.scopes.prolong(name, now + ttl);
+        }
+        Ok(())
+    }
+
+    /// Forgets what has expired. Answers whether nothing is left.
+    pub(super) fn is_idle(&mut self, now: Millis) -> bool {
+        self.scopes.forget_expired(now);
+        self.epochs.retain(|_, kept| kept.until > now);
+        self.leases.retain(|_, kept| kept.until > now);
+        self.scopes.generations.is_empty()
+            && self.scopes.fences.is_empty()
+            && self.epochs.is_empty()
+            && self.leases.is_empty()
+    }
+}
+
+fn fresh(current: Id) -> Generation {
+    Generation::Open { current, behind: [None; Generation::SOFT] }
+}

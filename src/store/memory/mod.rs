@@ -1,0 +1,415 @@
+//! The embedded store: everything in this process, bounded in bytes.
+
+mod metadata;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+use quick_cache::OptionsBuilder;
+use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
+
+use self::metadata::{FillCheck, Minter, Scopes, Tenant};
+use super::types::nonce;
+use super::{
+    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, Store, StoreFuture,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::entry::{Head, Millis, RunId, Snapshot};
+use crate::key::{Glob, Names, ScopeNames, Space};
+
+/// A store in this process, with the same guarantees as a shared one.
+///
+/// It holds at most a given number of bytes, 64 MiB unless told otherwise, and gives up the entries
+/// that are used least. What it holds is gone when it is dropped.
+///
+/// ```
+/// use tower_response_cache::{Cache, MemoryStore, Route, Tenant};
+///
+/// let cache = Cache::builder(MemoryStore::with_capacity(8 << 20))
+///     .tenant(Tenant::header("x-gym-id"))
+///     .same_for_all_users()
+///     .route(Route::get("/users"))
+///     .build()?;
+/// # Ok::<(), tower_response_cache::ConfigError>(())
+/// ```
+pub struct MemoryStore {
+    run: RunId,
+    clock: Arc<dyn Clock>,
+    entries: Entries<Box<str>, Kept, Weighter>,
+    tenants: RwLock<HashMap<Space, Arc<RwLock<Tenant>>>>,
+    /// Generations of all tenants at once, one a namespace.
+    everybody: RwLock<Scopes>,
+    /// How many tenants may be known before those with nothing to remember are dropped.
+    sweep_at: AtomicU64,
+}
+
+impl MemoryStore {
+    /// The capacity of [`MemoryStore::new`]: 64 MiB.
+    pub const DEFAULT_CAPACITY: u64 = 64 << 20;
+
+    /// A store of 64 MiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_capacity(Self::DEFAULT_CAPACITY)
+    }
+
+    /// A store that holds at most `bytes` of names and entries.
+    ///
+    /// An entry larger than an eighth of it may be refused.
+    #[must_use]
+    pub fn with_capacity(bytes: u64) -> Self {
+        Self::with_clock(bytes, Arc::new(SystemClock))
+    }
+
+    /// A store that reads the time from `clock`.
+    ///
+    /// # Panics
+    ///
+    /// Never: the options are complete.
+    #[must_use]
+    pub fn with_clock(bytes: u64, clock: Arc<dyn Clock>) -> Self {
+        let shards = if bytes >= 32 << 20 { 8 } else { 1 };
+        let options = OptionsBuilder::new()
+            .shards(shards)
+            .weight_capacity(bytes.max(1))
+            .estimated_items_capacity(usize::try_from(bytes / 4096).unwrap_or(usize::MAX).max(16))
+            .build()
+            .expect("both capacities are set");
+        Self {
+            run: RunId(nonce()),
+            clock,
+            entries: Entries::with_options(
+                options,
+                Weighter,
+                quick_cache::DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            tenants: RwLock::default(),
+            everybody: RwLock::default(),
+            sweep_at: AtomicU64::new(1024),
+        }
+    }
+
+    /// How many bytes of names and entries it holds now.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    fn tenant(&self, space: &Space) -> Option<Arc<RwLock<Tenant>>> {
+        self.tenants.read().get(space).cloned()
+    }
+
+    fn tenant_or_new(&self, space: &Space) -> Arc<RwLock<Tenant>> {
+        if let Some(tenant) = self.tenant(space) {
+            return tenant;
+        }
+        let now = self.clock.millis();
+        let mut tenants = self.tenants.write();
+        if tenants.len() as u64 >= self.sweep_at.load(Ordering::Relaxed) {
+            // A tenant that somebody holds a handle to is being written to: its count is above 1.
+            tenants
+                .retain(|_, tenant| Arc::strong_count(tenant) > 1 || !tenant.write().is_idle(now));
+            self.sweep_at.store((tenants.len() as u64 * 2).max(1024), Ordering::Relaxed);
+        }
+        Arc::clone(tenants.entry(space.clone()).or_default())
+    }
+
+    fn entry(&self, name: &str, now: Millis) -> Option<Bytes> {
+        let kept = self.entries.get(name)?;
+        (kept.until > now).then_some(kept.frame)
+    }
+
+    fn minter(&self) -> Minter {
+        Minter::new(self.clock.micros(), nonce())
+    }
+
+    /// The name of the generation of all tenants, if the key has it among its scopes.
+    fn everybody_of(names: &Names) -> Option<&str> {
+        names.has_all_tenants().then(|| names.scopes().last()).flatten()
+    }
+
+    fn do_lookup(&self, names: &Names) -> Found {
+        let now = self.clock.millis();
+        let entry = self.entry(names.entry(), now);
+        let everybody = Self::everybody_of(names);
+        let own = names.scope_count() - usize::from(everybody.is_some());
+        let (mut generations, epoch) = match self.tenant(names.space()) {
+            Some(tenant) => tenant.read().look(names.scopes().take(own), names.epoch(), now),
+            None => (vec![crate::entry::Generation::Missing; own], None),
+        };
+        generations.extend(everybody.map(|name| self.everybody.read().generation(name, now)));
+        Found { entry, generations, epoch, run: self.run, source: 0 }
+    }
+
+    fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {
+        let now = self.clock.millis();
+        let mint = self.minter();
+        let tenant = self.tenant_or_new(names.space());
+        let mut tenant = tenant.write();
+        let everybody = Self::everybody_of(names);
+        let own = names.scope_count() - usize::from(everybody.is_some());
+        let mut stamps = Some(Vec::with_capacity(names.scope_count()));
+        for name in names.scopes().take(own) {
+            let stamp = tenant.scopes.open(name, request.keep, now, mint).current();
+            stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
+                stamps.push(stamp);
+                stamps
+            });
+        }
+        if let Some(name) = everybody {
+            let stamp = self.everybody.write().open(name, request.keep, now, mint).current();
+            stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
+                stamps.push(stamp);
+                stamps
+            });
+        }
+        let epoch = tenant.open_epoch(names.epoch(), request.keep, now, mint);
+        let Some(stamps) = stamps else { return Miss::Closed };
+        let snapshot = Snapshot { stamps: stamps.into(), epoch, run: self.run };
+        if !request.ignore_entry
+            && self
+                .entry(names.entry(), now)
+                .is_some_and(|frame| Head::is_fresh(&frame, request.scopes, &snapshot, now))
+        {
+            return Miss::Again;
+        }
+        let Some((token, ttl)) = request.lease else { return Miss::Granted(snapshot) };
+        match tenant.lease(names.entry(), token, &snapshot, ttl, now) {
+            Some(holder) => Miss::Wait { snapshot, holder },
+            None => Miss::Granted(snapshot),
+        }
+    }
+
+    fn do_fill(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> Filled {
+        if snapshot.run != self.run {
+            return Filled::Refused(Refusal::Run);
+        }
+        let now = self.clock.millis();
+        let Some(tenant) = self.tenant(names.space()) else {
+            return Filled::Refused(Refusal::Epoch);
+        };
+        // Held to the end: whoever moves the epoch and then searches must find this entry.
+        let mut tenant = tenant.write();
+        let everybody = Self::everybody_of(names);
+        if let Some(name) = everybody {
+            let current = self.everybody.read().generation(name, now).current();
+            if current.as_ref() != snapshot.stamps.last() {
+                return Filled::Refused(Refusal::Stamp);
+            }
+        }
+        let own = names.scope_count() - usize::from(everybody.is_some());
+        let check = FillCheck {
+            scopes: names.scopes().take(own),
+            stamps: &snapshot.stamps[..own],
+            epoch: (names.epoch(), snapshot.epoch),
+            lease: (names.entry(), token),
+        };
+        if let Err(refusal) = tenant.admit_fill(check, ttl, now) {
+            return Filled::Refused(refusal);
+        }
+        if let Some(name) = everybody {
+            self.everybody.write().prolong(name, now + ttl);
+        }
+        self.entries.insert(names.entry().into(), Kept { frame, until: now + ttl });
+        if self.entries.contains_key(names.entry()) {
+            Filled::Stored
+        } else {
+            Filled::Refused(Refusal::Space)
+        }
+    }
+
+    fn do_delete_pattern(&self, space: &Space, glob: &Glob) -> u64 {
+        let mint = self.minter();
+        let prefix = space.prefix('e');
+        if let Some(tenant) = self.tenant(space) {
+            tenant.write().move_epochs(mint);
+        }
+        let now = self.clock.millis();
+        let matching: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(name, kept)| {
+                name.strip_prefix(&*prefix)
+                    .and_then(|rest| rest.split_once(' '))
+                    .is_some_and(|(_, text)| glob.matches(text))
+                    && kept.until > now
+            })
+            .map(|(name, _)| name)
+            .collect();
+        let removed =
+            matching.iter().filter(|name| self.entries.remove(&***name).is_some()).count();
+        if let Some(tenant) = self.tenant(space) {
+            tenant.write().move_epochs(self.minter());
+        }
+        removed as u64
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("bytes", &self.entries.weight())
+            .field("capacity", &self.entries.capacity())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store for MemoryStore {
+    fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
+        StoreFuture::ready(Ok(self.do_lookup(names)))
+    }
+
+    fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
+        StoreFuture::ready(Ok(self.do_miss(names, request)))
+    }
+
+    fn fill<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> StoreFuture<'a, Filled> {
+        StoreFuture::ready(Ok(self.do_fill(names, snapshot, token, frame, ttl)))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        names: &'a Names,
+        token: LeaseToken,
+        ttl: Millis,
+    ) -> StoreFuture<'a, bool> {
+        let now = self.clock.millis();
+        let held = self
+            .tenant(names.space())
+            .is_some_and(|tenant| tenant.write().renew(names.entry(), token, ttl, now));
+        StoreFuture::ready(Ok(held))
+    }
+
+    fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
+        let now = self.clock.millis();
+        let held = self
+            .tenant(names.space())
+            .is_some_and(|tenant| tenant.write().release(names.entry(), token, now));
+        StoreFuture::ready(Ok(held))
+    }
+
+    fn invalidate<'a>(
+        &'a self,
+        scopes: &'a ScopeNames,
+        mode: Mode,
+    ) -> StoreFuture<'a, Invalidated> {
+        let now = self.clock.millis();
+        let mint = self.minter();
+        let mut moved = 0;
+        if let Some(tenant) = self.tenant(scopes.space()) {
+            let mut tenant = tenant.write();
+            for name in scopes.generations() {
+                moved += usize::from(tenant.scopes.advance(name, mode, now, mint));
+            }
+        }
+        if let Some(name) = scopes.all_tenants() {
+            moved += usize::from(self.everybody.write().advance(&name, mode, now, mint));
+        }
+        StoreFuture::ready(Ok(Invalidated { moved }))
+    }
+
+    fn fence<'a>(
+        &'a self,
+        scopes: &'a ScopeNames,
+        token: LeaseToken,
+        deadline: Millis,
+    ) -> StoreFuture<'a, ()> {
+        let now = self.clock.millis();
+        let tenant = self.tenant_or_new(scopes.space());
+        let mut tenant = tenant.write();
+        for name in scopes.generations() {
+            tenant.scopes.close(name, token, now, now + deadline);
+        }
+        if let Some(name) = scopes.all_tenants() {
+            self.everybody.write().close(&name, token, now, now + deadline);
+        }
+        StoreFuture::ready(Ok(()))
+    }
+
+    fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
+        let now = self.clock.millis();
+        let mint = self.minter();
+        if let Some(tenant) = self.tenant(scopes.space()) {
+            let mut tenant = tenant.write();
+            for name in scopes.generations() {
+                tenant.scopes.lift(name, token, now, mint);
+            }
+        }
+        if let Some(name) = scopes.all_tenants() {
+            self.everybody.write().lift(&name, token, now, mint);
+        }
+        StoreFuture::ready(Ok(()))
+    }
+
+    fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool> {
+        let now = self.clock.millis();
+        if let Some(tenant) = self.tenant(names.space()) {
+            // Under the tenant's lock, or a fill between the two steps would stay.
+            let mut tenant = tenant.write();
+            tenant.move_epoch(names.epoch(), self.minter());
+            let removed = self.entries.remove(names.entry());
+            return StoreFuture::ready(Ok(removed.is_some_and(|(_, kept)| kept.until > now)));
+        }
+        StoreFuture::ready(Ok(false))
+    }
+
+    fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
+        let removed = self.entries.remove_if(names.entry(), |kept| kept.frame == *seen);
+        StoreFuture::ready(Ok(removed.is_some()))
+    }
+
+    fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
+        StoreFuture::ready(Ok(self.do_delete_pattern(space, glob)))
+    }
+
+    fn ping(&self) -> StoreFuture<'_, ()> {
+        StoreFuture::ready(Ok(()))
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.millis()
+    }
+}
+
+/// An entry as it is kept. Cloning it copies no byte of the frame.
+#[derive(Clone)]
+struct Kept {
+    frame: Bytes,
+    until: Millis,
+}
+
+#[derive(Clone)]
+struct Weighter;
+
+impl quick_cache::Weighter<Box<str>, Kept> for Weighter {
+    fn weight(&self, name: &Box<str>, kept: &Kept) -> u64 {
+        // What the map itself needs for an entry, roughly.
+        const SLOT: usize = 96;
+        (name.len() + kept.frame.len() + SLOT) as u64
+    }
+}

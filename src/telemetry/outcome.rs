@@ -1,0 +1,64 @@
+//! Why a request on a configured route was not looked up.
+
+/// Why a request went past the cache. Its name stands in the `detail` of Cache-Status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bypass {
+    /// The request has no tenant.
+    NoTenant,
+    /// The tenant is given twice, is too long, or holds control characters.
+    BadTenant,
+    /// The request carries Authorization, and the route doesn't say what of it is in the key.
+    Authorization,
+    /// The request carries Cookie, and the route doesn't say what of it is in the key.
+    Cookie,
+    /// The route is cached per user, and the request has no identity.
+    NoIdentity,
+    /// The identity is given twice, is too long, or holds control characters.
+    BadIdentity,
+    /// The request asks for a range.
+    Range,
+    /// The request wants to change the protocol.
+    Upgrade,
+    /// The path has dot segments.
+    DotSegment,
+    /// Path or query has a `%` without two hexadecimal digits.
+    MalformedEscape,
+    /// The query has more parameters than are allowed.
+    TooManyParameters,
+    /// Path, query, headers or body make a key over the limit.
+    KeyTooLong,
+    /// The route says that the response to this request has no lifetime.
+    NoTtl,
+    /// A write's invalidation has not been confirmed yet.
+    Dirty,
+    /// A write that fences the key is under way.
+    Fenced,
+    /// The store did not answer.
+    Store,
+}
+
+impl Bypass {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoTenant => "no-tenant",
+            Self::BadTenant => "bad-tenant",
+            Self::Authorization => "authorization",
+            Self::Cookie => "cookie",
+            Self::NoIdentity => "no-identity",
+            Self::BadIdentity => "bad-identity",
+            Self::Range => "range",
+            Self::Upgrade => "upgrade",
+            Self::DotSegment => "dot-segment",
+            Self::MalformedEscape => "malformed-escape",
+            Self::TooManyParameters => "too-many-parameters",
+            Self::KeyTooLong => "key-too-long",
+            Self::NoTtl => "no-ttl",
+            Self::Dirty => "dirty",
+            Self::Fenced => "fenced",
+            Self::Store => "store",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Counters of one cache in this process.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// Counts since the cache was built, of this process alone.
+        ///
+        /// ```
+        /// # use tower_response_cache::{Cache, MemoryStore, Route};
+        /// # let cache = Cache::builder(MemoryStore::new())
+        /// #     .route(Route::get("/news").tenantless().same_for_all_users())
+        /// #     .build()?;
+        /// let before = cache.stats();
+        /// // … traffic …
+        /// println!("{} hits", cache.stats().hits - before.hits);
+        /// # Ok::<(), tower_response_cache::ConfigError>(())
+        /// ```
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Stats {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Stats {
+                Stats { $($name: self.$name.load(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests answered from the store.
+    hits,
+    /// Requests answered from the store with what was stale.
+    stale,
+    /// Requests whose key had no valid entry.
+    misses,
+    /// Requests answered by the run of another request.
+    collapsed,
+    /// Requests that went past the cache.
+    bypasses,
+    /// Handler runs on cached routes.
+    runs,
+    /// Responses stored.
+    stored,
+    /// Responses that may not be stored.
+    uncacheable,
+    /// Fills that the store refused because something had moved.
+    refused,
+    /// Stored bytes that did not decode.
+    corrupt,
+    /// Stored bytes that were the answer to something else.
+    mismatched,
+    /// Steps that the store failed to do, or not in time.
+    store_errors,
+    /// Invalidations that the store has confirmed.
+    invalidations,
+    /// Invalidations that the store did not confirm at once.
+    unconfirmed,
+    /// Mutating requests that ran without the fence that their rule asks for.
+    unfenced,
+}
+
+/// A count that many tasks add to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
