@@ -1,12 +1,15 @@
+//! From tenant, path, query and variant to one injective name.
 
 mod encode;
 mod glob;
 mod name;
 mod path;
+mod query;
 mod tenant;
 
 pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy};
 pub use self::glob::{Glob, GlobError};
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};
 pub use self::path::{PathError, normalize_path, normalize_path_lossy};
+pub use self::query::{Keep, QueryError, QueryLimits, normalize_query, template_value};
 pub use self::tenant::{TenantError, TenantId};
