@@ -1,5 +1,6 @@
 //! From tenant, path, query and variant to one injective name.
 
+mod byte_set;
 mod encode;
 mod glob;
 mod name;
