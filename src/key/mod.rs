@@ -6,6 +6,7 @@ mod glob;
 mod name;
 mod path;
 mod query;
+mod template;
 mod tenant;
 
 pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy};
@@ -13,4 +14,8 @@ pub use self::glob::{Glob, GlobError};
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};
 pub use self::path::{PathError, normalize_path, normalize_path_lossy};
 pub use self::query::{Keep, QueryError, QueryLimits, normalize_query, template_value};
+pub use self::template::{
+    Binding, Captures, KeyTemplate, MAX_PARAMS, PathTemplate, Reach, ScopeKind, ScopeTemplate,
+    Segment, TemplateError, TextTemplate, Unbound,
+};
 pub use self::tenant::{TenantError, TenantId};
