@@ -96,7 +96,7 @@ pub(super) fn intersect(one: &[Step], other: &[Step]) -> bool {
         }
         if let (Some(a), Some(b)) = (a, b) {
             let ((a_set, a_next), (b_set, b_next)) = (a.taken(i), b.taken(j));
-            if a_set == b_set {
+            if a_set.intersects(b_set) {
                 open.push((a_next, b_next));
             }
         }

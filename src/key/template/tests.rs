@@ -143,6 +143,7 @@ fn patterns_find_their_parameters() {
     assert_eq!(found(scope.bind_from_text("users:admin:%2A")), Some(vec!["admin", "%2A"]));
     assert_eq!(found(scope.bind_from_text("users:a,b:=")), Some(vec!["a,b", "="]));
     assert_eq!(found(scope.bind_from_text("users::")), Some(vec!["", ""]));
+    assert_eq!(found(pattern("{a},{b}").bind_from_text("x,y,z")), Some(vec!["x", "y,z"]));
     assert_eq!(found(scope.bind_from_text("users:a:b:c")), None);
     assert_eq!(found(pattern("/users/{id}/*").bind_from_text("/users/4/a/b")), Some(vec!["4"]));
     assert_eq!(found(pattern("/users/*").bind_from_text("/users/4?a=1")), Some(vec![]));
@@ -270,6 +271,7 @@ fn reach_is_worked_out() {
     assert_eq!(on_path(&pattern("/users*"), "/gyms"), Reach::Never);
     assert_eq!(on_path(&pattern("/users/{id}/*"), "/users/{u}/x"), Reach::Always(vec![param("u")]));
     assert_eq!(on_path(&pattern("/users/{id}"), "/users/{u}"), Reach::Sometimes);
+    assert_eq!(on_path(&pattern("/users"), "/users"), Reach::Sometimes);
     assert_eq!(on_path(&pattern("/users\\?*"), "/users"), Reach::Sometimes);
     assert_eq!(on_path(&pattern("*x=1*"), "/users"), Reach::Sometimes);
     assert_eq!(on_path(&pattern("*"), "/{*rest}"), Reach::Always(vec![]));
