@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::encode::encode;
 
@@ -206,10 +206,12 @@ impl Names {
     /// stored under another configuration is not believed.
     #[must_use]
     pub fn scopes_digest(&self) -> [u8; 8] {
-        let scopes = &self.buffer[self.ends[1]..];
-        // The names can be told apart within the text: each begins with the same prefix, which
-        // holds braces, and braces are escaped everywhere else.
-        xxh3_64(scopes.as_bytes()).to_be_bytes()
+        // The seed holds where each name ends, so that no two lists run together.
+        let start = self.ends[1];
+        let seed = self.ends[1..].iter().fold(0, |seed: u64, end| {
+            seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64
+        });
+        xxh3_64_with_seed(&self.buffer.as_bytes()[start..], seed).to_be_bytes()
     }
 
     /// A digest of the entry's name. An entry repeats it, so that a reply meant for another key
