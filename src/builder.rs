@@ -132,6 +132,63 @@ impl CacheBuilder {
         self
     }
 
+    /// Whether instances wait for one another when they miss the same key: they do, unless this
+    /// says no. It saves handler runs; nothing that is promised depends on it.
+    pub fn leases(mut self, use_leases: bool) -> Self {
+        self.settings.leases = use_leases;
+        self
+    }
+
+    /// For how long a lease lasts if its holder dies, 5 s if not set; a holder that lives renews
+    /// it. That is how long others may wait for a dead one.
+    pub fn lease_ttl(mut self, span: Duration) -> Self {
+        self.settings.lease_ttl = span;
+        self
+    }
+
+    /// How long a request waits for the run of another before it runs the handler for itself: 30 s
+    /// if not set.
+    pub fn wait_limit(mut self, span: Duration) -> Self {
+        self.settings.wait_limit = span;
+        self.settings.lease_wait = span.min(self.settings.lease_wait);
+        self
+    }
+
+    /// How many requests may wait for one run, 10,000 if not set; more run for themselves.
+    pub fn max_waiters(mut self, count: usize) -> Self {
+        self.settings.max_waiters = count;
+        self
+    }
+
+    /// How long a handler may run for others, 60 s if not set. A slower one goes on for its own
+    /// client alone, and nothing of it is stored.
+    pub fn run_deadline(mut self, span: Duration) -> Self {
+        self.settings.run_deadline = span;
+        self
+    }
+
+    /// For how long it is remembered that a key's response could not be shared, 5 s if not set:
+    /// so long its requests do not wait for one another.
+    pub fn uncacheable_memory(mut self, span: Duration) -> Self {
+        self.settings.uncacheable_memory = span;
+        self
+    }
+
+    /// Whether requests share the next run while the store can't be asked: they do, unless this
+    /// says no. Sharing keeps an outage from becoming a stampede, and costs a request at most the
+    /// run that it finds under way.
+    pub fn coalesce_in_outage(mut self, coalesce: bool) -> Self {
+        self.settings.coalesce_in_outage = coalesce;
+        self
+    }
+
+    /// How many scopes may wait for their invalidation to be confirmed, 10,000 if not set. Over it
+    /// whole tenants count as dirty in their place, and over it again everything.
+    pub fn max_dirty(mut self, count: usize) -> Self {
+        self.settings.max_dirty = count;
+        self
+    }
+
     /// The name that Cache-Status (RFC 9211) gives to this cache, `response-cache` if not set;
     /// empty for no such field.
     pub fn cache_status(mut self, name: impl Into<String>) -> Self {
@@ -151,10 +208,13 @@ impl CacheBuilder {
             ("lookup_timeout", settings.lookup_timeout),
             ("fill_timeout", settings.fill_timeout),
             ("invalidate_timeout", settings.invalidate_timeout),
+            ("lease_ttl", settings.lease_ttl),
+            ("wait_limit", settings.wait_limit),
+            ("run_deadline", settings.run_deadline),
         ] {
-            if limit < Duration::from_millis(1) || limit > Duration::from_secs(60) {
+            if limit < Duration::from_millis(1) || limit > Duration::from_secs(3600) {
                 let setting = setting.to_owned();
-                return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 60 s" });
+                return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 1 h" });
             }
         }
         if settings.max_key == 0 || settings.max_key > 16 << 10 {

@@ -177,6 +177,26 @@ impl Cache {
         self.0.work.wait().await;
     }
 
+    /// Waits, at most so long, for what is under way in the background: fills, and above all
+    /// invalidations that the store has not confirmed yet. To be called once the server has
+    /// stopped taking requests.
+    ///
+    /// # Errors
+    ///
+    /// [`Unconfirmed`] if invalidations are still not confirmed then. What they were to reach is
+    /// served by other instances until it expires.
+    ///
+    /// # Dropping
+    ///
+    /// Stops the waiting and nothing else.
+    pub async fn shutdown(&self, limit: Duration) -> Result<(), Unconfirmed> {
+        let _ = tokio::time::timeout(limit, self.settled()).await;
+        match self.0.dirty.len() {
+            0 => Ok(()),
+            scopes => Err(Unconfirmed { scopes }),
+        }
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0
     }
@@ -192,3 +212,24 @@ impl fmt::Debug for Cache {
             .finish_non_exhaustive()
     }
 }
+
+/// Invalidations that were not confirmed when the cache was shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unconfirmed {
+    scopes: usize,
+}
+
+impl Unconfirmed {
+    /// How many scopes they are of.
+    pub fn scopes(&self) -> usize {
+        self.scopes
+    }
+}
+
+impl fmt::Display for Unconfirmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the invalidation of {} scopes is not confirmed", self.scopes)
+    }
+}
+
+impl std::error::Error for Unconfirmed {}

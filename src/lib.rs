@@ -19,7 +19,7 @@ mod tenant;
 
 pub use self::body::ResponseBody;
 pub use self::builder::CacheBuilder;
-pub use self::cache::Cache;
+pub use self::cache::{Cache, Unconfirmed};
 pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::policy::{

@@ -71,7 +71,24 @@ impl TenantCache {
         let text = scope.text(&self.shared.rules, self.tenantless)?;
         let mut scopes = ScopeNames::new(&self.space);
         scopes.push(&text);
-        self.confirm(scopes).await
+        self.confirm(scopes, Mode::Hard).await
+    }
+
+    /// Invalidates one scope softly: what it reaches is served within its route's stale window while
+    /// one refresh runs.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    ///
+    /// # Dropping
+    ///
+    /// The invalidation goes on.
+    pub async fn soften(&self, scope: &Scope) -> Result<(), InvalidateError> {
+        let text = scope.text(&self.shared.rules, self.tenantless)?;
+        let mut scopes = ScopeNames::new(&self.space);
+        scopes.push(&text);
+        self.confirm(scopes, Mode::Soft).await
     }
 
     /// Invalidates everything that the tenant has.
@@ -86,7 +103,7 @@ impl TenantCache {
     pub async fn invalidate_all(&self) -> Result<(), InvalidateError> {
         let mut scopes = ScopeNames::new(&self.space);
         scopes.push(TENANT);
-        self.confirm(scopes).await
+        self.confirm(scopes, Mode::Hard).await
     }
 
     /// Invalidates a [named set](crate::InvalidationSet) for these values of its parameters.
@@ -125,7 +142,7 @@ impl TenantCache {
                 .map_err(|error| ScopeError::Unbound(error.to_string()))?;
             scopes.push(&text);
         }
-        self.confirm(scopes).await
+        self.confirm(scopes, Mode::Hard).await
     }
 
     /// Invalidates a [named set](crate::InvalidationSet) for all values of its parameters.
@@ -153,7 +170,7 @@ impl TenantCache {
                 .map_err(|error| ScopeError::Unbound(error.to_string()))?;
             scopes.push(&text);
         }
-        self.confirm(scopes).await
+        self.confirm(scopes, Mode::Hard).await
     }
 
     /// Removes every entry of the tenant whose key text matches a Redis glob, and answers how many
@@ -193,12 +210,10 @@ impl TenantCache {
         scopes
     }
 
-    async fn confirm(&self, scopes: ScopeNames) -> Result<(), InvalidateError> {
+    async fn confirm(&self, scopes: ScopeNames, mode: Mode) -> Result<(), InvalidateError> {
         let shared = Arc::clone(&self.shared);
-        let task = self
-            .shared
-            .work
-            .spawn(async move { flow::invalidate(&shared, &scopes, Mode::Hard).await });
+        let task =
+            self.shared.work.spawn(async move { flow::invalidate(&shared, &scopes, mode).await });
         match task.await {
             Ok(answer) => Ok(answer?),
             Err(gone) => Err(StoreError::new(StoreErrorKind::Unavailable, gone).into()),

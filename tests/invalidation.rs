@@ -93,7 +93,7 @@ on_each_store! {
         };
         let cache = gym_cache(backend.store.clone())
             .invalidate(On::post("/do").path("/users"))
-            .invalidate(On::post("/strict").path("/users").on_client_error());
+            .invalidate(On::post("/strict").path("/users").on_client_error(true));
         let routes = support::app::gym_routes(Source::default())
             .route("/do", outcome())
             .route("/strict", outcome());

@@ -11,9 +11,8 @@ use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{Cache, Identity, Route, Tenant};
 
 /// Names that try to be another tenant's, a pattern, a key or a cluster slot.
-const HOSTILE: [&str; 12] = [
-    "4", "*", "4}:x", "{4}", "[0-9]", "?", "4:2", "%34", "!", "\\", "4 GET /users", "😀",
-];
+const HOSTILE: [&str; 12] =
+    ["4", "*", "4}:x", "{4}", "[0-9]", "?", "4:2", "%34", "!", "\\", "4 GET /users", "😀"];
 
 on_each_store! {
     async fn p1_without_a_tenant_nothing_is_looked_up_or_stored(backend: Backend) {

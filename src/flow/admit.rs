@@ -155,7 +155,8 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     }
     let mut names = Names::new(&space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
-    Ok(Read { route: Arc::clone(route), names, ttl, head: parts.method == Method::HEAD })
+    let head = parts.method == Method::HEAD;
+    Ok(Read { route: Arc::clone(route), names, ttl, head, fallback: None })
 }
 
 fn key_text(
@@ -190,13 +191,15 @@ fn key_text(
         KeyTemplate::Text(template) => {
             let query = query.unwrap_or_default();
             limits.check(query).map_err(refused)?;
-            let value = |name: &str, out: &mut String| if let Some(value) = params.get(name) {
-                out.push_str(value);
-                Ok(())
-            } else {
-                let mut encoded = String::with_capacity(name.len());
-                encode(name.as_bytes(), &mut encoded);
-                template_value(query, &encoded, out)
+            let value = |name: &str, out: &mut String| {
+                if let Some(value) = params.get(name) {
+                    out.push_str(value);
+                    Ok(())
+                } else {
+                    let mut encoded = String::with_capacity(name.len());
+                    encode(name.as_bytes(), &mut encoded);
+                    template_value(query, &encoded, out)
+                }
             };
             template.write(value, &mut text).map_err(refused)?;
         }

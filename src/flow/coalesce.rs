@@ -266,7 +266,7 @@ async fn look_again(shared: &Arc<Shared>, read: &Read) -> Looked {
     match judge(shared, &read.names, &found) {
         Verdict::Fresh(entry) => Looked::Served(entry),
         Verdict::Stale(_) => Looked::Missed(found.snapshot(), false),
-        Verdict::Miss { unusable } => Looked::Missed(found.snapshot(), unusable),
+        Verdict::Miss { unusable, .. } => Looked::Missed(found.snapshot(), unusable),
     }
 }
 

@@ -120,12 +120,16 @@ impl Flights {
                 slot.insert(Blind { active: me, next: None });
                 Seat::Lead(self.new_lead(place).0)
             }
-            Slot::Occupied(mut slot) => if let Some(next) = &slot.get().next { next.joinable.seat(most) } else {
-                let (lead, joinable) = self.new_lead(place);
-                let (start, started) = oneshot::channel();
-                slot.get_mut().next = Some(Next { leader: me, start, joinable });
-                Seat::LeadNext(lead, started)
-            },
+            Slot::Occupied(mut slot) => {
+                if let Some(next) = &slot.get().next {
+                    next.joinable.seat(most)
+                } else {
+                    let (lead, joinable) = self.new_lead(place);
+                    let (start, started) = oneshot::channel();
+                    slot.get_mut().next = Some(Next { leader: me, start, joinable });
+                    Seat::LeadNext(lead, started)
+                }
+            }
         }
     }
 
@@ -178,6 +182,16 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Whoever runs the handler next may fare the same: not one after the other.
+            self.stage.send_if_modified(|stage| {
+                let under = matches!(stage, Stage::Under);
+                if under {
+                    *stage = Stage::Private;
+                }
+                under
+            });
+        }
         match &self.place {
             Place::Known(key) => {
                 let joinable = self.flights.known.lock().remove(key);

@@ -19,7 +19,15 @@ pub(crate) enum Verdict {
     Miss {
         /// There are bytes that can never be used, so that finding them again proves nothing.
         unusable: bool,
+        /// What may be served if the handler fails.
+        fallback: Option<Box<Entry>>,
     },
+}
+
+impl Verdict {
+    fn miss(unusable: bool) -> Self {
+        Self::Miss { unusable, fallback: None }
+    }
 }
 
 /// Waits for a step of the store, but not longer than `limit`.
@@ -47,7 +55,7 @@ pub(crate) async fn look_up(shared: &Shared, names: &Names) -> Result<Found, Sto
 
 /// Judges what was found, and has what is unusable removed.
 pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdict {
-    let Some(frame) = &found.entry else { return Verdict::Miss { unusable: false } };
+    let Some(frame) = &found.entry else { return Verdict::miss(false) };
     let entry = match Entry::decode(frame.clone()) {
         Ok(entry) => entry,
         Err(error) => {
@@ -60,7 +68,7 @@ pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdi
                     shared.note_error("discard", &error);
                 }
             });
-            return Verdict::Miss { unusable: true };
+            return Verdict::miss(true);
         }
     };
     if entry.name != names.entry_digest() {
@@ -69,20 +77,20 @@ pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdi
         shared.counters.mismatched.increment();
         tracing::error!("the store answered with the entry of another key");
         shared.store.distrust(found);
-        return Verdict::Miss { unusable: true };
+        return Verdict::miss(true);
     }
     if entry.head.scopes != names.scopes_digest()
         || !matches!(entry.content, Content::Response { .. })
     {
-        return Verdict::Miss { unusable: true };
+        return Verdict::miss(true);
     }
     if entry.head.run != found.run {
-        return Verdict::Miss { unusable: false };
+        return Verdict::miss(false);
     }
     let softened_at = match compare(&entry.head.stamps, &found.generations) {
         Stamps::Equal => None,
         Stamps::Behind(since) => Some(since),
-        Stamps::Differ => return Verdict::Miss { unusable: false },
+        Stamps::Differ => return Verdict::miss(false),
     };
     freshness(entry, softened_at, shared.store.now())
 }
@@ -126,7 +134,9 @@ fn freshness(entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict 
         Verdict::Fresh(entry)
     } else if now < stale_from.saturating_add(window) {
         Verdict::Stale(entry)
+    } else if now < stale_from.saturating_add(entry.error_until.saturating_sub(fresh_until)) {
+        Verdict::Miss { unusable: false, fallback: Some(Box::new(entry)) }
     } else {
-        Verdict::Miss { unusable: false }
+        Verdict::miss(false)
     }
 }

@@ -30,12 +30,14 @@ pub(crate) struct Read {
     pub(crate) ttl: Duration,
     /// Whether the method is HEAD: answered from what GET stored, and never stored.
     pub(crate) head: bool,
+    /// What is served if the handler fails.
+    pub(crate) fallback: Option<Box<Entry>>,
 }
 
 /// Answers a read.
 pub(crate) async fn read<S, B, R>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
 ) -> Result<Response<ResponseBody<R>>, S::Error>
 where
@@ -58,7 +60,10 @@ where
         }
         Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
         Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
-        Verdict::Miss { unusable } => (None, unusable),
+        Verdict::Miss { unusable, fallback } => {
+            read.fallback = fallback;
+            (None, unusable)
+        }
     };
     if let Some((entry, served)) = entry {
         let response = hit::respond(&shared, entry, read.head, served);

@@ -14,6 +14,7 @@ use tower_service::Service;
 use super::coalesce::millis;
 use super::fill::{self, Plan};
 use super::flights::Lead;
+use super::hit::{self, Served};
 use super::lookup::within;
 use super::origin::Origin;
 use super::pipe::{PipeWriter, pipe};
@@ -165,7 +166,7 @@ type Reply<R, E> = oneshot::Sender<Result<Response<ResponseBody<R>>, E>>;
 
 async fn fly<S, B, R>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
     mut run: Run,
     mut reply: Reply<R, S::Error>,
@@ -177,11 +178,21 @@ async fn fly<S, B, R>(
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
     let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
+    let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
+    if let Some(stale) = read.fallback.take().filter(|_| failed) {
+        // RFC 5861, section 4. Those who wait have the same right to it.
+        let stale = Arc::new(*stale);
+        run.leads.iter().for_each(|lead| lead.land(&stale));
+        let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
+        let _ = reply.send(Ok(response));
+        return;
+    }
     let (parts, body) = match answer {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            // Waiters look again, and one of them runs the next attempt.
-            run.retire();
+            // An error can't be shared, and the next attempt may end the same: all together.
+            shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
+            run.make_private();
             let _ = reply.send(Err(error));
             return;
         }

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
+use tokio::task::JoinHandle;
 use tower_service::Service;
 
-use super::invalidation::invalidate;
+use super::coalesce::millis;
+use super::invalidation::{invalidate, mark_dirty};
+use super::lookup::within;
 use super::origin::Origin;
 use super::status;
 use crate::body::ResponseBody;
 use crate::cache::Shared;
 use crate::key::ScopeNames;
-use crate::policy::Effect;
+use crate::policy::{Effect, When};
 use crate::protocol::Fwd;
-use crate::store::Mode;
+use crate::store::{LeaseToken, StoreError};
 
 /// An admitted write: what it moves, by how.
 pub(crate) struct Write {
@@ -60,70 +63,122 @@ where
     S: Service<Request<B>, Response = Response<R>>,
     R: Body<Data = Bytes>,
 {
+    let mut guard = Guard { shared, moves: write.moves, token: None, outcome: Outcome::Refused };
+    if !guard.fence().await {
+        return Ok(refusal(&guard.shared, "unfenced"));
+    }
     // From the first poll of the handler on the write may happen, whatever we get to see of it.
-    let mut guard = Guard { shared, moves: write.moves };
+    guard.outcome = Outcome::Lost;
     let answer = origin.run().await;
-    let outcome = Outcome::of(answer.as_ref().map(Response::status).ok());
-    guard.settle(outcome).await;
+    guard.outcome = Outcome::of(answer.as_ref().map(Response::status).ok());
+    if !guard.settle().await {
+        return Ok(refusal(&guard.shared, "unconfirmed"));
+    }
     let mut response = answer?.map(ResponseBody::pass);
     status::forwarded(&guard.shared, response.headers_mut(), Fwd::Method, None);
     Ok(response)
 }
 
-/// What is known of a write once its handler has ended.
+fn refusal<R: Body<Data = Bytes>>(shared: &Shared, why: &str) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::whole(Bytes::from_static(
+        b"the cache can't be kept consistent at the moment\n",
+    )));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    status::forwarded(shared, response.headers_mut(), Fwd::Method, Some(why));
+    response
+}
+
+/// What is known of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// It has happened, or may have.
+    /// It has happened.
     Done,
-    /// The handler refused the request.
+    /// The handler did not run, or refused the request.
     Refused,
+    /// The handler failed or took too long; its commit may have come first.
+    Failed,
+    /// The handler's future is gone, or gave an error.
+    Lost,
 }
 
 impl Outcome {
     fn of(status: Option<StatusCode>) -> Self {
         match status {
-            Some(status) if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT => {
-                Self::Refused
+            None => Self::Lost,
+            Some(status) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+                Self::Failed
             }
-            // An error, a 5xx and a time-out leave open whether the commit came first.
-            _ => Self::Done,
+            Some(status) if status.is_client_error() => Self::Refused,
+            Some(_) => Self::Done,
+        }
+    }
+
+    fn invalidates(self, when: &When) -> bool {
+        match self {
+            Self::Done => true,
+            Self::Refused => when.client_error,
+            Self::Failed => when.server_error,
+            Self::Lost => when.lost,
         }
     }
 }
 
-/// Invalidates when it is dropped: a client that leaves, or a panic, drops the handler's future
-/// at any point, also after the commit.
+/// Ends the write when it is dropped: a client that leaves, or a panic, drops the handler's
+/// future at any point, also after the commit.
 struct Guard {
     shared: Arc<Shared>,
     moves: Vec<Move>,
+    /// Set once a fence may be up.
+    token: Option<LeaseToken>,
+    outcome: Outcome,
 }
 
 impl Guard {
-    /// Invalidates what the outcome asks for, and waits for that as far as the rules say.
-    async fn settle(&mut self, outcome: Outcome) {
+    /// Closes the scopes whose rules ask for it. Answers whether the handler may run.
+    async fn fence(&mut self) -> bool {
+        let fenced =
+            self.moves.iter().filter_map(|known| Some((known, known.effect.fence.as_ref()?)));
+        for (known, fence) in fenced {
+            let token = *self.token.get_or_insert_with(LeaseToken::random);
+            let step = self.shared.store.fence(&known.scopes, token, millis(fence.longest));
+            if let Err(error) = within(self.shared.settings.invalidate_timeout, step).await {
+                self.shared.note_error("fence", &error);
+                self.shared.counters.unfenced.increment();
+                if fence.required {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Ends the write as the rules say, and waits for that as far as they say. Answers whether all
+    /// is confirmed that must be.
+    async fn settle(&mut self) -> bool {
         let moves = std::mem::take(&mut self.moves);
-        let due = moves
-            .into_iter()
-            .filter(|known| outcome == Outcome::Done || known.effect.on_client_error);
         let (background, foreground): (Vec<_>, Vec<_>) =
-            due.partition(|known| known.effect.background);
+            moves.into_iter().partition(|known| known.effect.background);
         self.start(background);
         // On a task of its own: the client may leave while this waits.
-        if let Some(task) = self.start(foreground) {
-            let _ = task.await;
+        match self.start(foreground) {
+            Some(task) => task.await.unwrap_or(false),
+            None => true,
         }
     }
 
-    fn start(&self, moves: Vec<Move>) -> Option<tokio::task::JoinHandle<()>> {
+    fn start(&self, moves: Vec<Move>) -> Option<JoinHandle<bool>> {
         if moves.is_empty() {
             return None;
         }
-        let shared = Arc::clone(&self.shared);
+        let (shared, token, outcome) = (Arc::clone(&self.shared), self.token, self.outcome);
         Some(self.shared.work.spawn(async move {
+            let mut confirmed = true;
             for known in moves {
                 // A failure is noted, and goes on being tried, where it occurs.
-                let _ = invalidate(&shared, &known.scopes, Mode::Hard).await;
+                let done = end(&shared, &known, token, outcome).await.is_ok();
+                confirmed &= done || !known.effect.must_confirm;
             }
+            confirmed
         }))
     }
 }
@@ -137,4 +192,37 @@ impl Drop for Guard {
             tracing::error!("a mutating request was dropped outside the runtime: not invalidated");
         }
     }
+}
+
+/// Invalidates, holds or opens the scopes of one rule.
+async fn end(
+    shared: &Arc<Shared>,
+    known: &Move,
+    token: Option<LeaseToken>,
+    outcome: Outcome,
+) -> Result<(), StoreError> {
+    let Move { scopes, effect } = known;
+    let fence = effect.fence.as_ref().and(token);
+    let is_due = outcome.invalidates(&effect.when);
+    let step = match (fence, effect.hold.filter(|_| is_due)) {
+        // The fence's own token, if there is one: its deadline becomes the end of the hold.
+        (fence, Some(span)) => {
+            let token = fence.unwrap_or_else(LeaseToken::random);
+            shared.store.fence(scopes, token, millis(span))
+        }
+        (Some(token), None) => shared.store.lift(scopes, token),
+        (None, None) if is_due => return invalidate(shared, scopes, effect.mode).await,
+        (None, None) => return Ok(()),
+    };
+    let done = within(shared.settings.invalidate_timeout, step).await;
+    match &done {
+        Ok(()) => shared.counters.invalidations.increment(),
+        Err(error) => {
+            shared.note_error("fence", error);
+            // A scope that is closed stays closed when it is invalidated, and one that is not
+            // moves: either way nothing from before is served.
+            mark_dirty(shared, scopes);
+        }
+    }
+    done
 }

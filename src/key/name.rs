@@ -208,9 +208,9 @@ impl Names {
     pub fn scopes_digest(&self) -> [u8; 8] {
         // The seed holds where each name ends, so that no two lists run together.
         let start = self.ends[1];
-        let seed = self.ends[1..].iter().fold(0, |seed: u64, end| {
-            seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64
-        });
+        let seed = self.ends[1..]
+            .iter()
+            .fold(0, |seed: u64, end| seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64);
         xxh3_64_with_seed(&self.buffer.as_bytes()[start..], seed).to_be_bytes()
     }
 

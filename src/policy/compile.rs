@@ -12,12 +12,13 @@ use super::rules::{CachedRoute, Declared, PathTable, Query, Rules, Set, WriteRul
 use super::scopes::{Scope, ScopePlan};
 use super::set::InvalidationSet;
 use super::target::Target;
-use super::{ConfigError, MAX_TTL, On, Tenant};
+use super::{ConfigError, Effect, MAX_TTL, On, Tenant};
 use crate::entry::Head;
 use crate::key::{
     KeyTemplate, PathTemplate, Reach, ScopeKind, ScopeTemplate, Segment, Space, TemplateError,
     encode, normalize_value_lossy,
 };
+use crate::store::Mode;
 
 /// What the app has declared.
 #[derive(Default)]
@@ -115,6 +116,15 @@ impl<'a> Draft<'a> {
         for (status, ttl) in &route.statuses {
             within(&format!("the TTL of {} for {status}", route.path), *ttl)?;
         }
+        for window in [route.stale_while_revalidate, route.stale_if_error] {
+            if !window.is_zero() {
+                within(&format!("a stale window of {}", route.path), window)?;
+            }
+        }
+        if route.early_refresh.is_some_and(|eagerness| !(0.0..=100.0).contains(&eagerness)) {
+            let setting = format!("the eagerness of {}", route.path);
+            return Err(ConfigError::OutOfRange { setting, allowed: "0 to 100" });
+        }
         if route.jitter.is_some_and(|percent| percent > 50) {
             let setting = format!("the jitter of {}", route.path);
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 50 percent" });
@@ -200,9 +210,9 @@ impl<'a> Draft<'a> {
             max_body: route.max_body,
             allow_longer: route.allow_longer,
             invalidated_by_writes: route.invalidated_by_writes,
-            stale_while_revalidate: Duration::ZERO,
-            stale_if_error: Duration::ZERO,
-            early_refresh: None,
+            stale_while_revalidate: route.stale_while_revalidate,
+            stale_if_error: route.stale_if_error,
+            early_refresh: route.early_refresh,
             scopes,
             all_tenants,
         })
@@ -221,6 +231,7 @@ impl Known<'_> {
         if rule.method.is_safe() || rule.method.as_str() == "QUERY" {
             return Err(ConfigError::SafeMethod(declaration));
         }
+        check_effect(&declaration, &rule.effect)?;
         let path = parse_path(&rule.path)?;
         check_tenancy(&path, rule.tenantless, declarations)?;
         let targets = self.targets(&declaration, &rule.targets, rule.tenantless, false)?;
@@ -411,6 +422,28 @@ fn check_tenancy(
         None => Err(ConfigError::NoTenantSource(path.as_str().to_owned())),
         Some(tenant) => check_parameter(tenant.source(), path),
     }
+}
+
+fn check_effect(declaration: &str, effect: &Effect) -> Result<(), ConfigError> {
+    let spans = [effect.hold, effect.fence.as_ref().map(|fence| fence.longest)];
+    for span in spans.into_iter().flatten() {
+        if span < Duration::from_millis(1) || span > Duration::from_secs(3600) {
+            let setting = format!("the fence or hold of {declaration}");
+            return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 1 h" });
+        }
+    }
+    let closes = effect.hold.is_some() || effect.fence.is_some();
+    let contradiction = |reason| {
+        let path = declaration.to_owned();
+        Err(ConfigError::Contradiction { path, reason })
+    };
+    if closes && effect.mode == Mode::Soft {
+        return contradiction("a fence or hold serves nothing stale: remove it, or `.soft()`");
+    }
+    if effect.background && effect.must_confirm {
+        return contradiction("what runs in the background can't be waited for");
+    }
+    Ok(())
 }
 
 fn check_bound(

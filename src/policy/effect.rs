@@ -1,8 +1,45 @@
 //! How a rule's invalidation is carried out.
 
+use std::time::Duration;
+
+use crate::store::Mode;
+
 /// When and how the targets of a rule move.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Effect {
-    pub(crate) on_client_error: bool,
+    pub(crate) when: When,
+    pub(crate) mode: Mode,
     pub(crate) background: bool,
+    pub(crate) must_confirm: bool,
+    pub(crate) fence: Option<Fence>,
+    pub(crate) hold: Option<Duration>,
+}
+
+/// After which outcomes of the handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct When {
+    pub(crate) client_error: bool,
+    pub(crate) server_error: bool,
+    pub(crate) lost: bool,
+}
+
+/// A scope that is closed while the handler runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fence {
+    pub(crate) longest: Duration,
+    /// Without the fence the handler must not run.
+    pub(crate) required: bool,
+}
+
+impl Default for Effect {
+    fn default() -> Self {
+        Self {
+            when: When { client_error: false, server_error: true, lost: true },
+            mode: Mode::Hard,
+            background: false,
+            must_confirm: false,
+            fence: None,
+            hold: None,
+        }
+    }
 }

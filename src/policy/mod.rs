@@ -15,7 +15,7 @@ pub(crate) mod target;
 use std::time::Duration;
 
 pub(crate) use self::compile::{Declarations, compile};
-pub(crate) use self::effect::Effect;
+pub(crate) use self::effect::{Effect, When};
 pub use self::error::ConfigError;
 pub(crate) use self::identity::Unreadable;
 pub use self::identity::{Identity, Tenant};

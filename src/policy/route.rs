@@ -44,6 +44,9 @@ pub struct Route {
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
     pub(crate) invalidated_by_writes: bool,
+    pub(crate) stale_while_revalidate: Duration,
+    pub(crate) stale_if_error: Duration,
+    pub(crate) early_refresh: Option<f64>,
 }
 
 /// A TTL that depends on the request.
@@ -74,6 +77,9 @@ impl Route {
             max_body: None,
             allow_longer: false,
             invalidated_by_writes: true,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            early_refresh: None,
         }
     }
 
@@ -174,6 +180,30 @@ impl Route {
     /// Lets the handler's `Cache-Control: max-age` lengthen the TTL; without it, only shorten.
     pub fn allow_longer(mut self) -> Self {
         self.allow_longer = true;
+        self
+    }
+
+    /// For how long after its TTL, or after a [soft](crate::On::soft) invalidation, a response is
+    /// served stale while one request refreshes it in the background (RFC 5861, section 3).
+    ///
+    /// A hard invalidation ends it at once.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = window;
+        self
+    }
+
+    /// For how long after its TTL a response is served stale if the handler fails: with an error
+    /// or a 5xx (RFC 5861, section 4).
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = window;
+        self
+    }
+
+    /// Lets a request refresh a response in the background shortly before it expires, with a
+    /// chance that grows as the end comes near and with the time that the handler takes. 1 is a
+    /// good `eagerness`; more is earlier.
+    pub fn early_refresh(mut self, eagerness: f64) -> Self {
+        self.early_refresh = Some(eagerness);
         self
     }
 

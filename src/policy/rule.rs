@@ -1,9 +1,12 @@
 //! The declaration of what a write invalidates.
 
+use std::time::Duration;
+
 use http::Method;
 
-use super::effect::Effect;
+use super::effect::{Effect, Fence};
 use super::target::{Target, target_methods};
+use crate::store::Mode;
 
 /// A mutating route, and what it invalidates.
 ///
@@ -70,9 +73,23 @@ impl On {
         self
     }
 
-    /// Invalidates after a 4xx too.
-    pub fn on_client_error(mut self) -> Self {
-        self.effect.on_client_error = true;
+    /// Whether a 4xx other than 408 invalidates: not, unless this says so.
+    pub fn on_client_error(mut self, invalidates: bool) -> Self {
+        self.effect.when.client_error = invalidates;
+        self
+    }
+
+    /// Whether a 5xx or a 408 invalidates: it does, unless this says no. Say no only if the handler
+    /// is known to have rolled back then.
+    pub fn on_server_error(mut self, invalidates: bool) -> Self {
+        self.effect.when.server_error = invalidates;
+        self
+    }
+
+    /// Whether a handler of which nothing is known invalidates: one that failed with an error of
+    /// the service, panicked, or whose client left. It does, unless this says no.
+    pub fn on_lost(mut self, invalidates: bool) -> Self {
+        self.effect.when.lost = invalidates;
         self
     }
 
@@ -80,6 +97,49 @@ impl On {
     /// response may still be answered from before the write.
     pub fn in_background(mut self) -> Self {
         self.effect.background = true;
+        self
+    }
+
+    /// Invalidates softly: what is reached is stale from then on, and is served within the route's
+    /// [stale window](crate::Route::stale_while_revalidate) while one refresh runs.
+    pub fn soft(mut self) -> Self {
+        self.effect.mode = Mode::Soft;
+        self
+    }
+
+    /// Keeps the targets closed for this long after the write: reads run and nothing is stored.
+    ///
+    /// For apps whose handlers read from database replicas that lag behind by less than this.
+    pub fn hold(mut self, span: Duration) -> Self {
+        self.effect.hold = Some(span);
+        self
+    }
+
+    /// Closes the targets before the handler runs, and opens them with new generations after it.
+    ///
+    /// With a fence, a process that is killed between its commit and the invalidation leaves
+    /// nothing stale: the targets stay closed until `longest` has passed, and what was stored
+    /// before is never valid again. The handler must have committed within `longest`. If the store
+    /// can't be reached the handler runs all the same, and is counted as unfenced.
+    ///
+    /// What it does not cover: a crash *and* the loss of the fence's own record in the store (a
+    /// flush, an old snapshot, two evictions) at once.
+    pub fn fence(mut self, longest: Duration) -> Self {
+        self.effect.fence = Some(Fence { longest, required: false });
+        self
+    }
+
+    /// As [`fence`](Self::fence), but if the store can't be reached the request is answered with
+    /// 503 and the handler does not run.
+    pub fn fence_or_refuse(mut self, longest: Duration) -> Self {
+        self.effect.fence = Some(Fence { longest, required: true });
+        self
+    }
+
+    /// Answers with 503 if the store has not confirmed the invalidation in time. The write has
+    /// happened then; the invalidation is tried on.
+    pub fn must_confirm(mut self) -> Self {
+        self.effect.must_confirm = true;
         self
     }
 }

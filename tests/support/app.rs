@@ -202,11 +202,7 @@ async fn read(
     Ok(format!("{gym}/{id}={value}"))
 }
 
-async fn stats(
-    State(source): State<Source>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> String {
+async fn stats(State(source): State<Source>, headers: HeaderMap, Path(id): Path<String>) -> String {
     source.runs.fetch_add(1, Ordering::SeqCst);
     let value = source.read(&gym_of(&headers), &id).unwrap_or_default();
     delay(&headers).await;
