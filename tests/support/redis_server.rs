@@ -1,0 +1,175 @@
+//! A real `redis-server` for one test: on a port of its own, without persistence, gone at the end.
+
+// Each test binary is a crate of its own and uses some of it.
+#![allow(dead_code, unreachable_pub)]
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A running server. Dropping it kills the process and removes its directory.
+pub struct RedisServer {
+    child: Option<Child>,
+    port: u16,
+    args: Vec<String>,
+    dir: TempDir,
+}
+
+impl RedisServer {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// If there is no `redis-server`, or it doesn't come up.
+    pub fn start() -> Self {
+        Self::with_args(&[])
+    }
+
+    /// Starts one with further arguments, such as `["--maxmemory", "4mb"]`.
+    pub fn with_args(args: &[&str]) -> Self {
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        // Between finding a free port and using it somebody else may take it.
+        for _ in 0..5 {
+            let dir = TempDir::new().expect("a temporary directory");
+            let mut server = Self { child: None, port: free_port(), args: args.clone(), dir };
+            if server.launch() {
+                return server;
+            }
+        }
+        panic!("redis-server does not come up");
+    }
+
+    /// `redis://127.0.0.1:{port}`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it at once, as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("SIGKILL");
+            child.wait().expect("the process ends");
+        }
+    }
+
+    /// Lets it shut down in its own way.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, "TERM");
+            let began = Instant::now();
+            while child.try_wait().expect("wait").is_none() {
+                if began.elapsed() > Duration::from_secs(5) {
+                    child.kill().expect("SIGKILL");
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    pub fn pause(&self) {
+        signal(self.child.as_ref().expect("a running server"), "STOP");
+    }
+
+    /// Wakes it up again.
+    pub fn resume(&self) {
+        signal(self.child.as_ref().expect("a running server"), "CONT");
+    }
+
+    /// Kills it, if it runs, and starts an empty one on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        for _ in 0..5 {
+            if self.launch() {
+                return;
+            }
+        }
+        panic!("redis-server does not come up again on port {}", self.port);
+    }
+
+    /// Sends one command and answers what comes back within a moment, raw.
+    pub fn raw(&self, command: &[&[u8]]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a read time-out");
+        let mut request = format!("*{}\r\n", command.len()).into_bytes();
+        for part in command {
+            request.extend_from_slice(format!("${}\r\n", part.len()).as_bytes());
+            request.extend_from_slice(part);
+            request.extend_from_slice(b"\r\n");
+        }
+        stream.write_all(&request).expect("the command is sent");
+        let mut reply = vec![0; 65_536];
+        let length = stream.read(&mut reply).expect("a reply");
+        String::from_utf8_lossy(&reply[..length]).into_owned()
+    }
+
+    fn launch(&mut self) -> bool {
+        let port = self.port.to_string();
+        let child = Command::new("redis-server")
+            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(["--daemonize", "no", "--dir"])
+            .arg(self.dir.path())
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        self.child = Some(child);
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(10) {
+            let ended = self
+                .child
+                .as_mut()
+                .is_none_or(|child| child.try_wait().expect("the state of the process").is_some());
+            if ended {
+                break;
+            }
+            if answers(self.port) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.kill();
+        false
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// Whether the server answers, be it that it wants a password first.
+fn answers(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
+        return false;
+    };
+    let mut reply = [0; 7];
+    stream.set_read_timeout(Some(Duration::from_millis(500))).is_ok()
+        && stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut reply).is_ok()
+        && (reply == *b"+PONG\r\n" || reply == *b"-NOAUTH")
+}
+
+/// The standard library sends no signal but SIGKILL.
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.expect("kill is installed").success(), "SIG{name}");
+}
