@@ -126,6 +126,32 @@ async fn a_restart_is_another_run_and_recovery_needs_no_help() {
 }
 
 #[tokio::test]
+async fn a_connection_that_was_closed_while_idle_fails_nobody() {
+    let mut server = RedisServer::start();
+    let store = RedisStore::builder(&server.url()).connections(2).connect().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.restart();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for _ in 0..4 {
+        store.lookup(&names("/users")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_fill_leaves_no_bytes_behind() {
+    let server = RedisServer::start();
+    let store = connect(&server).await;
+    let users = names("/users");
+    let snapshot = granted(&store, &users).await;
+    store.invalidate(&scopes(), Mode::Hard).await.unwrap();
+    let bytes = frame(&store, &users, &snapshot, 10);
+    let filled = store.fill(&users, &snapshot, None, bytes, KEEP).await.unwrap();
+    assert_eq!(filled, Filled::Refused(Refusal::Stamp));
+    let left = server.raw(&[b"KEYS", b"gym:w:*"]);
+    assert_eq!(left, "*0\r\n");
+}
+
+#[tokio::test]
 async fn a_trusted_restart_is_the_same_run() {
     let mut server = RedisServer::start();
     let store = RedisStore::builder(&server.url()).trust_restarts(true).connect().await.unwrap();
@@ -184,42 +210,23 @@ async fn forgotten_scripts_are_taught_again() {
 #[tokio::test]
 async fn a_full_server_refuses_fills_and_no_invalidation() {
     let server =
-        RedisServer::with_args(&["--maxmemory", "6mb", "--maxmemory-policy", "noeviction"]);
+        RedisServer::with_args(&["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"]);
     let store = connect(&server).await;
     let users = names("/users");
     assert_eq!(fill(&store, &users, 10).await.unwrap(), Filled::Stored);
     let before = store.lookup(&users).await.unwrap();
     let snapshot = before.snapshot().unwrap();
-    let mut refused = None;
-    for number in 0..100 {
-        let other = names(&format!("/users/{number}"));
-        let frame = frame(&store, &other, &snapshot, 200_000);
-        // The epoch is another key's, so only the room decides which refusal comes first.
-        let filled = store.fill(&other, &snapshot, None, frame, KEEP).await.unwrap();
-        if filled == Filled::Refused(Refusal::Space) {
-            refused = Some(number);
-            break;
-        }
-        match miss(&store, &other).await {
-            Ok(Miss::Granted(snapshot)) => {
-                let frame = self::frame(&store, &other, &snapshot, 200_000);
-                let _ = store.fill(&other, &snapshot, None, frame, KEEP).await.unwrap();
-            }
-            Ok(answer) => panic!("{answer:?}"),
-            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Refused),
-        }
-    }
-    assert!(refused.is_some(), "it never filled up");
-    // The value that was refused is gone, but what is there leaves no room for a large one.
-    let big = frame(&store, &users, &snapshot, 2_000_000);
-    while server.raw(&[b"SET", refused.unwrap().to_string().as_bytes(), &[b'y'; 30_000]])
-        == "+OK\r\n"
-    {
-        refused = refused.map(|number| number + 1000);
-    }
-    let filled = store.fill(&users, &snapshot, None, big, KEEP).await.unwrap();
+    // Less than an empty server takes: from here on it has no room for anything.
+    let full = server.raw(&[b"CONFIG", b"SET", b"maxmemory", b"100kb"]);
+    assert_eq!(full, "+OK\r\n");
+
+    let bytes = frame(&store, &users, &snapshot, 10);
+    let filled = store.fill(&users, &snapshot, None, bytes, KEEP).await.unwrap();
     assert_eq!(filled, Filled::Refused(Refusal::Space));
     assert_eq!(store.lookup(&users).await.unwrap().entry, before.entry);
+    let error = miss(&store, &names("/users/new")).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused, "{error:?}");
+    assert_eq!(miss(&store, &users).await.unwrap(), Miss::Again, "this one creates nothing");
 
     assert_eq!(store.invalidate(&scopes(), Mode::Hard).await.unwrap().moved, 1);
     assert_eq!(store.invalidate(&scopes(), Mode::Soft).await.unwrap().moved, 1);
@@ -229,10 +236,10 @@ async fn a_full_server_refuses_fills_and_no_invalidation() {
     store.fence(&scopes(), token, KEEP).await.unwrap();
     assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
     store.lift(&scopes(), token).await.unwrap();
-    assert!(store.remove(&users).await.unwrap());
-    assert!(store.delete_pattern(&space(), &Glob::new("*").unwrap()).await.unwrap() > 0);
-    // What can't be stored is refused as such, not as a broken connection.
-    store.ping().await.unwrap();
+    assert_eq!(store.delete_pattern(&space(), &Glob::new("*").unwrap()).await.unwrap(), 1);
+    assert!(!store.remove(&users).await.unwrap());
+    // It was refused for want of room, not because the connection broke.
+    assert_eq!(store.lookup(&users).await.unwrap().source, before.source);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -337,12 +344,12 @@ async fn a_lost_generation_of_a_fenced_scope_is_created_closed() {
     let users = names("/users");
     let generation = users.scopes().next().unwrap().to_owned();
     let token = LeaseToken::random();
-    store.fence(&scopes(), token, 300).await.unwrap();
+    store.fence(&scopes(), token, 600).await.unwrap();
     server.raw(&[b"DEL", generation.as_bytes()]);
     assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Missing]);
     assert_eq!(miss(&store, &users).await.unwrap(), Miss::Closed);
     assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
     granted(&store, &users).await;
 }
 
@@ -507,6 +514,10 @@ async fn a_read_only_server_refuses_fills_with_an_error() {
     let bytes = frame(&store, &users, &snapshot, 10);
     let error = store.fill(&users, &snapshot, None, bytes, KEEP).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused, "{error:?}");
+    // Having refused a write it is left, and as a replica it isn't taken again.
     let error = store.invalidate(&scopes(), Mode::Hard).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused, "{error:?}");
+    assert!(error.source().unwrap().to_string().contains("replica"), "{error:?}");
+    server.raw(&[b"REPLICAOF", b"NO", b"ONE"]);
+    recovered(&store, Duration::from_secs(1)).await;
 }

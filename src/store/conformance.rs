@@ -171,26 +171,7 @@ impl<'a> Bench<'a> {
     }
 
     fn frame(&self, names: &Names, snapshot: &Snapshot, body: &[u8]) -> Bytes {
-        self.frame_until(names, snapshot, body, self.store.now() + KEEP)
-    }
-
-    fn frame_until(
-        &self,
-        names: &Names,
-        snapshot: &Snapshot,
-        body: &[u8],
-        fresh_until: Millis,
-    ) -> Bytes {
-        let mut frame = Vec::new();
-        let head = Head {
-            run: snapshot.run,
-            scopes: names.scopes_digest(),
-            stamps: snapshot.stamps.clone(),
-            fresh_until,
-        };
-        head.write(&mut frame);
-        frame.extend_from_slice(body);
-        frame.into()
+        frame(names, snapshot, body, self.store.now() + KEEP)
     }
 
     async fn lookup(&self, names: &Names) -> super::Found {
@@ -209,6 +190,19 @@ impl<'a> Bench<'a> {
         };
         Head::is_fresh(entry, names.scopes_digest(), &snapshot, self.store.now())
     }
+}
+
+fn frame(names: &Names, snapshot: &Snapshot, body: &[u8], fresh_until: Millis) -> Bytes {
+    let mut frame = Vec::new();
+    let head = Head {
+        run: snapshot.run,
+        scopes: names.scopes_digest(),
+        stamps: snapshot.stamps.clone(),
+        fresh_until,
+    };
+    head.write(&mut frame);
+    frame.extend_from_slice(body);
+    frame.into()
 }
 
 fn currents(generations: &[Generation]) -> Vec<Option<Id>> {

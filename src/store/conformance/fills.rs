@@ -11,7 +11,8 @@ pub async fn fill_appears_with_its_bytes(store: &dyn Store) {
     let bench = Bench::new(store);
     let names = bench.names("/users", &["path:/users"]);
     let snapshot = bench.granted(&names).await;
-    for body in [&b"one"[..], &[7; 300_000], b""] {
+    let large = vec![7; 300_000];
+    for body in [&b"one"[..], &large, b""] {
         let frame = bench.frame(&names, &snapshot, body);
         assert_eq!(bench.fill(&names, &snapshot, &frame).await, Filled::Stored);
         let found = bench.lookup(&names).await;
@@ -42,7 +43,7 @@ pub async fn fill_extends_generations_and_never_shortens_them(store: &dyn Store)
     let names = bench.names("/users", &["path:/users"]);
     let mut request = crate::store::MissRequest {
         lease: None,
-        keep: 200,
+        keep: 400,
         scopes: names.scopes_digest(),
         ignore_entry: false,
     };
@@ -60,7 +61,7 @@ pub async fn fill_extends_generations_and_never_shortens_them(store: &dyn Store)
     let brief = bench.frame(&other, &second, b"short");
     let filled = store.fill(&other, &second, None, brief, 50).await;
     assert_eq!(filled.expect("fill answers"), Filled::Stored);
-    sleep(700).await;
+    sleep(1200).await;
     assert_eq!(bench.lookup(&names).await.snapshot(), Some(snapshot));
     assert!(bench.is_valid(&names).await);
 }

@@ -66,11 +66,11 @@ pub async fn lease_is_renewed_and_released_by_its_holder_alone(store: &dyn Store
     let (mine, yours) = (LeaseToken::random(), LeaseToken::random());
     assert!(!store.renew(&names, mine, KEEP).await.expect("renew answers"));
     assert!(!store.release(&names, mine).await.expect("release answers"));
-    bench.miss(&names, Some((mine, 200))).await;
+    bench.miss(&names, Some((mine, 500))).await;
     assert!(!store.renew(&names, yours, KEEP).await.expect("renew answers"));
     assert!(!store.release(&names, yours).await.expect("release answers"));
     assert!(store.renew(&names, mine, KEEP).await.expect("renew answers"));
-    sleep(400).await;
+    sleep(800).await;
     let waiting = bench.miss(&names, Some((yours, KEEP))).await;
     assert!(matches!(waiting, Miss::Wait(_)), "renewed beyond its first time: {waiting:?}");
     assert!(store.release(&names, mine).await.expect("release answers"));

@@ -165,10 +165,10 @@ pub async fn fence_ends_at_its_deadline(store: &dyn Store) {
     let names = bench.names("/a", &["path:/a"]);
     bench.filled(&names).await;
     let before = bench.generations(&names).await;
-    let fence = store.fence(&bench.scopes(&["path:/a"]), LeaseToken::random(), 100).await;
+    let fence = store.fence(&bench.scopes(&["path:/a"]), LeaseToken::random(), 400).await;
     fence.expect("fence answers");
     assert_eq!(bench.miss(&names, None).await, Miss::Closed);
-    sleep(250).await;
+    sleep(600).await;
     assert!(!bench.is_valid(&names).await);
     let snapshot = bench.granted(&names).await;
     assert_ne!(Some(snapshot.stamps[0]), before[0].current());
@@ -180,14 +180,14 @@ pub async fn fence_outlasts_invalidations(store: &dyn Store) {
     let names = bench.names("/a", &["path:/a"]);
     let scopes = bench.scopes(&["path:/a"]);
     bench.filled(&names).await;
-    store.fence(&scopes, LeaseToken::random(), 300).await.expect("fence answers");
+    store.fence(&scopes, LeaseToken::random(), 600).await.expect("fence answers");
     for mode in [Mode::Hard, Mode::Soft] {
         let answer = store.invalidate(&scopes, mode).await.expect("invalidate answers");
         assert_eq!(answer.moved, 1);
         assert_eq!(bench.generations(&names).await, [Generation::Closed]);
         assert_eq!(bench.miss(&names, None).await, Miss::Closed);
     }
-    sleep(450).await;
+    sleep(800).await;
     bench.filled(&names).await;
 }
 
@@ -209,6 +209,7 @@ pub async fn fences_of_two_tokens_add_up(store: &dyn Store) {
     store.fence(&scopes, one, KEEP).await.expect("fence answers");
     store.fence(&scopes, lost, 80).await.expect("fence answers");
     sleep(200).await;
+    assert_eq!(bench.generations(&names).await, [Generation::Closed]);
     assert_eq!(bench.miss(&names, None).await, Miss::Closed);
     store.lift(&scopes, one).await.expect("lift answers");
     assert_ne!(currents(&bench.generations(&names).await), [None]);
@@ -216,9 +217,9 @@ pub async fn fences_of_two_tokens_add_up(store: &dyn Store) {
 
     // The one that is left decides when the scope opens by itself.
     store.fence(&scopes, one, KEEP).await.expect("fence answers");
-    store.fence(&scopes, lost, 200).await.expect("fence answers");
+    store.fence(&scopes, lost, 500).await.expect("fence answers");
     store.lift(&scopes, one).await.expect("lift answers");
     assert_eq!(bench.miss(&names, None).await, Miss::Closed);
-    sleep(350).await;
+    sleep(700).await;
     bench.filled(&names).await;
 }

@@ -77,7 +77,7 @@ impl Link {
     pub(super) async fn call(&mut self, call: &Call<'_>) -> Result<Value, Failure> {
         let command = call.by_digest(&self.life.digests);
         let reply = self.inner.send_packed_command(&command).await;
-        let reply = self.sent(reply)?;
+        let reply = self.judge(reply)?;
         self.settle(call, reply).await
     }
 
@@ -98,7 +98,7 @@ impl Link {
         }
         let count = pipeline.len();
         let replies = self.inner.send_packed_commands(&pipeline, 0, count).await;
-        let mut replies = self.sent(replies)?;
+        let mut replies = self.judge(replies)?;
         if replies.len() != count {
             return Err(self.nonsense("a pipeline"));
         }
@@ -123,10 +123,6 @@ impl Link {
             Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript)
         );
         if forgotten { self.command(&call.by_source()).await } else { self.refusal(reply) }
-    }
-
-    fn sent<T>(&self, reply: Result<T, RedisError>) -> Result<T, Failure> {
-        self.judge(reply)
     }
 
     /// Retires the connection if this error says that another one would do better.
@@ -220,7 +216,7 @@ impl Server {
         if !self.trust_restarts {
             pipeline.add_command({
                 let mut info = cmd("INFO");
-                info.arg("server");
+                info.arg("server").arg("replication");
                 info
             });
         }
@@ -254,6 +250,13 @@ impl Server {
                       risk with trust_restarts(true)";
         let info: String = from_redis_value(next("INFO server", advice)?)
             .map_err(|_| Failure::nonsense(&self.address, "INFO server"))?;
+        // A server that was demoted keeps its run id, but what it holds comes from another.
+        if info.lines().any(|line| line.trim_end() == "role:slave") {
+            return Err(Failure::new(
+                StoreErrorKind::Refused,
+                format!("Redis at {} is a replica; the URL must be the primary's", self.address),
+            ));
+        }
         let run = run_id(&info).ok_or_else(|| Failure::nonsense(&self.address, "INFO server"))?;
         Ok((run, digests))
     }

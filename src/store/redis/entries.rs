@@ -153,7 +153,7 @@ impl RedisStore {
                 reply => drop(link.refusal(reply)?),
             }
         }
-        Ok(match number(done.into_iter().next()) {
+        Ok(match number(done.first()) {
             Some(0) => Filled::Stored,
             Some(1) => Filled::Refused(Refusal::Space),
             Some(2) => Filled::Refused(Refusal::Epoch),
@@ -199,7 +199,7 @@ impl RedisStore {
     async fn ask(&self, script: Script, keys: &[&str], args: &[&[u8]]) -> Result<bool, StoreError> {
         let mut link = self.links.link().await?;
         let call = Call { script, keys: keys.to_vec(), args: args.to_vec() };
-        match number(Some(link.call(&call).await?)) {
+        match number(Some(&link.call(&call).await?)) {
             Some(0) => Ok(false),
             Some(1) => Ok(true),
             _ => Err(link.nonsense(script.name()).into()),
@@ -212,9 +212,9 @@ pub(super) fn lifetime(millis: Millis) -> Millis {
     millis.clamp(1, LONGEST)
 }
 
-pub(super) fn number(reply: Option<Value>) -> Option<i64> {
+pub(super) fn number(reply: Option<&Value>) -> Option<i64> {
     match reply {
-        Some(Value::Int(number)) => Some(number),
+        Some(Value::Int(number)) => Some(*number),
         _ => None,
     }
 }
@@ -234,8 +234,8 @@ fn read_miss(reply: Value, scopes: usize) -> Option<(i64, i64, Vec<Value>)> {
         return None;
     }
     let parts = reply.split_off(2);
-    let now = number(reply.pop())?;
-    Some((number(reply.pop())?, now, parts))
+    let now = number(reply.pop().as_ref())?;
+    Some((number(reply.pop().as_ref())?, now, parts))
 }
 
 fn read_snapshot(parts: &[Value], link: &Link) -> Option<Snapshot> {

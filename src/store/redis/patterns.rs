@@ -75,7 +75,7 @@ async fn unlink(link: &mut Link, names: &[&[u8]]) -> Result<u64, Failure> {
         command.arg(*name);
     }
     let reply = link.command(&command).await?;
-    number(Some(reply))
+    number(Some(&reply))
         .and_then(|count| u64::try_from(count).ok())
         .ok_or_else(|| link.nonsense("UNLINK"))
 }

@@ -90,7 +90,7 @@ impl RedisStore {
             .into_iter()
             .zip(calls)
             .map(|(reply, call)| {
-                number(Some(reply)).ok_or_else(|| link.nonsense(call.script.name()).into())
+                number(Some(&reply)).ok_or_else(|| link.nonsense(call.script.name()).into())
             })
             .collect()
     }
