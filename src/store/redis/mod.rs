@@ -1,7 +1,19 @@
-//! x
-/// x
-#[derive(Debug)]
-pub struct RedisStore;
-/// x
-#[derive(Debug)]
-pub struct RedisStoreBuilder;
+//! A store in Redis that any number of instances share.
+//!
+//! What must be one step is one script, hits are one `MGET`, and bodies never pass through a
+//! script. Each connection knows which run of the server it talks to and notices its own end, so
+//! nothing has to be asked before a command. A single server, 7.0 or later; TLS is not built in.
+
+mod builder;
+mod clock;
+mod connection;
+mod entries;
+mod failure;
+mod patterns;
+mod pool;
+mod scopes;
+mod script;
+mod store;
+
+pub use self::builder::RedisStoreBuilder;
+pub use self::store::RedisStore;

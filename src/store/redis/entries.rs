@@ -1,0 +1,252 @@
+//! The steps that concern one key.
+
+use std::time::Instant;
+
+use bb8_redis::redis::{Cmd, Value};
+use bytes::Bytes;
+
+use super::RedisStore;
+use super::connection::Link;
+use super::script::{Call, Script};
+use crate::entry::{Generation, Id, Millis, Snapshot};
+use crate::key::Names;
+use crate::store::types::nonce;
+use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, StoreError};
+
+/// How long the bytes of a fill stay under their own name if nothing renames them.
+const IN_TRANSIT: u64 = 10_000;
+
+/// The longest lifetime that is set: about ten years. More would overflow in the server.
+const LONGEST: Millis = 315_360_000_000;
+
+/// Up to this size `discard` compares an entry as a whole.
+const WHOLE: usize = 64 * 1024;
+
+/// How much of either end of a larger entry it compares.
+const END: usize = 1024;
+
+impl RedisStore {
+    pub(super) async fn do_lookup(&self, names: &Names) -> Result<Found, StoreError> {
+        let count = names.scope_count();
+        let bytes = names.entry().len() + names.epoch().len() * (count + 2) + 16;
+        let mut command = Cmd::with_capacity(3 + count, bytes);
+        command.arg("MGET").arg(names.entry());
+        for scope in names.scopes() {
+            command.arg(scope);
+        }
+        command.arg(names.epoch());
+
+        let mut link = self.links.link().await?;
+        let Value::Array(values) = link.command(&command).await? else {
+            return Err(link.nonsense("MGET").into());
+        };
+        if values.len() != count + 2 {
+            return Err(link.nonsense("MGET").into());
+        }
+        let mut values = values.into_iter();
+        // A name of another type reads as nothing, which is how `MGET` has it too.
+        let entry = values.next().and_then(bytes_of).map(Bytes::from);
+        let generations = values
+            .by_ref()
+            .take(count)
+            .map(|value| {
+                bytes_of(value).map_or(Generation::Missing, |stored| Generation::parse(&stored))
+            })
+            .collect();
+        let epoch = values.next().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
+        Ok(Found { entry, generations, epoch, run: link.run(), source: link.id() })
+    }
+
+    pub(super) async fn do_miss(
+        &self,
+        names: &Names,
+        request: &MissRequest,
+    ) -> Result<Miss, StoreError> {
+        let lease = names.lease();
+        let fences: Vec<String> = names.fences().collect();
+        let keep = lifetime(request.keep).to_string();
+        let (token, hold) = match &request.lease {
+            Some((token, hold)) => (&token.0[..], lifetime(*hold).to_string()),
+            None => (&[][..], String::new()),
+        };
+        let mut keys = Vec::with_capacity(3 + 2 * fences.len());
+        keys.extend([names.entry(), &lease, names.epoch()]);
+        // The scope of all tenants, if it is among them, is the last of either list: in a cluster
+        // it has another slot, and this is where it would become a call of its own, made first.
+        keys.extend(names.scopes());
+        keys.extend(fences.iter().map(String::as_str));
+
+        let mut link = self.links.link().await?;
+        let (nonce, run) = (nonce(), link.run());
+        let call = Call {
+            script: Script::Miss,
+            keys,
+            args: vec![
+                &nonce,
+                keep.as_bytes(),
+                &run.0,
+                &request.scopes,
+                if request.ignore_entry { b"1" } else { b"0" },
+                token,
+                hold.as_bytes(),
+            ],
+        };
+        let asked = Instant::now();
+        let reply = link.call(&call).await?;
+        let answer = read_miss(reply, names.scope_count());
+        let (code, now, parts) = answer.ok_or_else(|| link.nonsense("the miss script"))?;
+        self.links.server.clock.learn(now, asked);
+        match code {
+            3 => return Ok(Miss::Closed),
+            2 => return Ok(Miss::Again),
+            _ => {}
+        }
+        let snapshot = read_snapshot(&parts, &link);
+        let snapshot = snapshot.ok_or_else(|| link.nonsense("the miss script"))?;
+        match code {
+            0 => Ok(Miss::Granted(snapshot)),
+            1 => Ok(Miss::Wait(snapshot)),
+            _ => Err(link.nonsense("the miss script").into()),
+        }
+    }
+
+    pub(super) async fn do_fill(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> Result<Filled, StoreError> {
+        let mut link = self.links.link().await?;
+        if snapshot.run != link.run() {
+            return Ok(Filled::Refused(Refusal::Run));
+        }
+        if snapshot.stamps.len() != names.scope_count() {
+            // It was taken for other scopes, so it vouches for none of these.
+            return Ok(Filled::Refused(Refusal::Stamp));
+        }
+        let transit = format!("{}{:016x}", names.space().prefix('w'), u64::from_be_bytes(nonce()));
+        let mut set = Cmd::with_capacity(5, transit.len() + frame.len() + 16);
+        set.arg("SET").arg(&transit).arg(&frame[..]).arg("PX").arg(IN_TRANSIT);
+        // The command has its own copy now.
+        drop(frame);
+
+        let lease = names.lease();
+        let ttl = lifetime(ttl).to_string();
+        let mut keys = Vec::with_capacity(4 + snapshot.stamps.len());
+        keys.extend([&*transit, names.entry(), &lease, names.epoch()]);
+        keys.extend(names.scopes());
+        let mut args = Vec::with_capacity(3 + snapshot.stamps.len());
+        args.push(token.as_ref().map_or(&[][..], |token| &token.0));
+        args.push(ttl.as_bytes());
+        args.push(snapshot.epoch.as_bytes());
+        args.extend(snapshot.stamps.iter().map(|stamp| &stamp.as_bytes()[..]));
+        let call = Call { script: Script::Fill, keys, args };
+
+        let (set, done) = link.together(vec![set], std::slice::from_ref(&call)).await?;
+        for reply in set {
+            match reply {
+                Value::ServerError(error) if error.code() == "OOM" => {
+                    return Ok(Filled::Refused(Refusal::Space));
+                }
+                reply => drop(link.refusal(reply)?),
+            }
+        }
+        Ok(match number(done.first()) {
+            Some(0) => Filled::Stored,
+            Some(1) => Filled::Refused(Refusal::Space),
+            Some(2) => Filled::Refused(Refusal::Epoch),
+            Some(3) => Filled::Refused(Refusal::Stamp),
+            Some(4) => Filled::Refused(Refusal::Lease),
+            _ => return Err(link.nonsense("the fill script").into()),
+        })
+    }
+
+    pub(super) async fn do_renew(
+        &self,
+        names: &Names,
+        token: LeaseToken,
+        ttl: Millis,
+    ) -> Result<bool, StoreError> {
+        let ttl = lifetime(ttl).to_string();
+        self.ask(Script::Renew, &[&names.lease()], &[&token.0, ttl.as_bytes()]).await
+    }
+
+    pub(super) async fn do_release(
+        &self,
+        names: &Names,
+        token: LeaseToken,
+    ) -> Result<bool, StoreError> {
+        self.ask(Script::Release, &[&names.lease()], &[&token.0]).await
+    }
+
+    pub(super) async fn do_remove(&self, names: &Names) -> Result<bool, StoreError> {
+        self.ask(Script::Remove, &[names.epoch(), names.entry()], &[&nonce()]).await
+    }
+
+    pub(super) async fn do_discard(&self, names: &Names, seen: &[u8]) -> Result<bool, StoreError> {
+        let length = seen.len().to_string();
+        let (first, last) = if seen.len() <= WHOLE {
+            (seen, &[][..])
+        } else {
+            (&seen[..END], &seen[seen.len() - END..])
+        };
+        self.ask(Script::Discard, &[names.entry()], &[length.as_bytes(), first, last]).await
+    }
+
+    /// Calls a script that answers yes or no.
+    async fn ask(&self, script: Script, keys: &[&str], args: &[&[u8]]) -> Result<bool, StoreError> {
+        let mut link = self.links.link().await?;
+        let call = Call { script, keys: keys.to_vec(), args: args.to_vec() };
+        match number(Some(&link.call(&call).await?)) {
+            Some(0) => Ok(false),
+            Some(1) => Ok(true),
+            _ => Err(link.nonsense(script.name()).into()),
+        }
+    }
+}
+
+/// A lifetime that the server accepts.
+pub(super) fn lifetime(millis: Millis) -> Millis {
+    millis.clamp(1, LONGEST)
+}
+
+pub(super) fn number(reply: Option<&Value>) -> Option<i64> {
+    match reply {
+        Some(Value::Int(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+pub(super) fn bytes_of(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn read_miss(reply: Value, scopes: usize) -> Option<(i64, i64, Vec<Value>)> {
+    let Value::Array(mut reply) = reply else {
+        return None;
+    };
+    if reply.len() != scopes + 3 {
+        return None;
+    }
+    let parts = reply.split_off(2);
+    let now = number(reply.pop().as_ref())?;
+    Some((number(reply.pop().as_ref())?, now, parts))
+}
+
+fn read_snapshot(parts: &[Value], link: &Link) -> Option<Snapshot> {
+    let id = |value: &Value| match value {
+        Value::BulkString(bytes) => Id::from_slice(bytes),
+        _ => None,
+    };
+    let (epoch, stamps) = parts.split_first()?;
+    Some(Snapshot {
+        epoch: id(epoch)?,
+        stamps: stamps.iter().map(id).collect::<Option<_>>()?,
+        run: link.run(),
+    })
+}

@@ -1,0 +1,126 @@
+//! The removal of entries by an ad-hoc pattern, the one step that searches.
+
+use bb8_redis::redis::{Cmd, Value, cmd};
+
+use super::RedisStore;
+use super::connection::Link;
+use super::entries::{bytes_of, number};
+use super::failure::Failure;
+use super::script::{Call, Script};
+use crate::key::{EPOCHS, Glob, Space};
+use crate::store::StoreError;
+use crate::store::types::nonce;
+
+/// How many names the server looks at for each step of the search.
+const STEP: usize = 1000;
+
+/// How many names are unlinked by one command, so that nobody waits long behind it.
+const BATCH: usize = 500;
+
+impl RedisStore {
+    /// Fills and flights under way carry epochs from before the first move, so what is removed
+    /// isn't stored again by them; what was read during the search carries epochs from before the
+    /// second.
+    ///
+    /// All of it goes through one connection: a search belongs to one run of one server.
+    pub(super) async fn do_delete_pattern(
+        &self,
+        space: &Space,
+        glob: &Glob,
+    ) -> Result<u64, StoreError> {
+        let epochs: Vec<String> = (0..EPOCHS).map(|number| space.epoch(number)).collect();
+        let prefix = space.prefix('e');
+        // Nothing in a prefix has a meaning in a pattern: tenants are escaped. This finds all that
+        // matches and perhaps more, since its first star may reach beyond the first space.
+        let pattern = format!("{prefix}* {}", glob.as_str());
+
+        let mut link = self.links.link().await?;
+        move_epochs(&mut link, &epochs).await?;
+        let mut removed = 0;
+        let mut cursor = Vec::from(*b"0");
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(&cursor[..]).arg("MATCH").arg(&pattern).arg("COUNT").arg(STEP);
+            let reply = link.command(&scan).await?;
+            let (next, names) = read_scan(reply).ok_or_else(|| link.nonsense("SCAN"))?;
+            let matching: Vec<&[u8]> = names
+                .iter()
+                .map(Vec::as_slice)
+                .filter(|name| text_of(name, &prefix).is_some_and(|text| glob.matches(text)))
+                .collect();
+            for batch in matching.chunks(BATCH) {
+                removed += unlink(&mut link, batch).await?;
+            }
+            if next == b"0" {
+                break;
+            }
+            cursor = next;
+        }
+        move_epochs(&mut link, &epochs).await?;
+        Ok(removed)
+    }
+}
+
+async fn move_epochs(link: &mut Link, epochs: &[String]) -> Result<(), Failure> {
+    let nonce = nonce();
+    let keys = epochs.iter().map(String::as_str).collect();
+    link.call(&Call { script: Script::Move, keys, args: vec![&nonce, b"hard"] }).await.map(drop)
+}
+
+async fn unlink(link: &mut Link, names: &[&[u8]]) -> Result<u64, Failure> {
+    let bytes = names.iter().map(|name| name.len()).sum::<usize>();
+    let mut command = Cmd::with_capacity(1 + names.len(), 6 + bytes);
+    command.arg("UNLINK");
+    for name in names {
+        command.arg(*name);
+    }
+    let reply = link.command(&command).await?;
+    number(Some(&reply))
+        .and_then(|count| u64::try_from(count).ok())
+        .ok_or_else(|| link.nonsense("UNLINK"))
+}
+
+/// The cursor to go on from, and the names that this step found.
+fn read_scan(reply: Value) -> Option<(Vec<u8>, Vec<Vec<u8>>)> {
+    let Value::Array(parts) = reply else {
+        return None;
+    };
+    let mut parts = parts.into_iter();
+    let cursor = bytes_of(parts.next()?)?;
+    let Value::Array(names) = parts.next()? else {
+        return None;
+    };
+    Some((cursor, names.into_iter().filter_map(bytes_of).collect()))
+}
+
+/// The key text of an entry's name: what follows the variant and a space. Foreign names have none.
+fn text_of<'a>(name: &'a [u8], prefix: &str) -> Option<&'a str> {
+    let rest = name.strip_prefix(prefix.as_bytes())?;
+    let space = rest.iter().position(|&byte| byte == b' ')?;
+    std::str::from_utf8(&rest[space + 1..]).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_text_within_a_name() {
+        let prefix = "gym:e:{4}:";
+        assert_eq!(text_of(b"gym:e:{4}:GET /users 1", prefix), Some("/users 1"));
+        assert_eq!(text_of(b"gym:e:{4}:GET ", prefix), Some(""));
+        for foreign in [&b"gym:e:{5}:GET /"[..], b"gym:e:{4}:GET", b"gym:e:{4}:GET \xff", b""] {
+            assert_eq!(text_of(foreign, prefix), None);
+        }
+    }
+
+    #[test]
+    fn reads_only_what_a_scan_can_answer() {
+        let names = Value::Array(vec![Value::BulkString(b"a".to_vec()), Value::Nil]);
+        let reply = Value::Array(vec![Value::BulkString(b"17".to_vec()), names]);
+        assert_eq!(read_scan(reply), Some((b"17".to_vec(), vec![b"a".to_vec()])));
+        for odd in [Value::Nil, Value::Array(vec![]), Value::Array(vec![Value::Int(0)])] {
+            assert_eq!(read_scan(odd), None);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The scripts, and how one is called.
+
+use bb8_redis::redis::{Cmd, cmd};
+
+/// A step that must be atomic. Each has a file of its own that says which rule it carries out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Script {
+    Miss,
+    Fill,
+    Renew,
+    Release,
+    Move,
+    Fence,
+    Lift,
+    Remove,
+    Discard,
+}
+
+impl Script {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Miss,
+        Self::Fill,
+        Self::Renew,
+        Self::Release,
+        Self::Move,
+        Self::Fence,
+        Self::Lift,
+        Self::Remove,
+        Self::Discard,
+    ];
+
+    pub(super) fn source(self) -> &'static str {
+        match self {
+            Self::Miss => include_str!("scripts/miss.lua"),
+            Self::Fill => include_str!("scripts/fill.lua"),
+            Self::Renew => include_str!("scripts/renew.lua"),
+            Self::Release => include_str!("scripts/release.lua"),
+            Self::Move => include_str!("scripts/move.lua"),
+            Self::Fence => include_str!("scripts/fence.lua"),
+            Self::Lift => include_str!("scripts/lift.lua"),
+            Self::Remove => include_str!("scripts/remove.lua"),
+            Self::Discard => include_str!("scripts/discard.lua"),
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Miss => "miss",
+            Self::Fill => "fill",
+            Self::Renew => "renew",
+            Self::Release => "release",
+            Self::Move => "move",
+            Self::Fence => "fence",
+            Self::Lift => "lift",
+            Self::Remove => "remove",
+            Self::Discard => "discard",
+        }
+    }
+}
+
+/// What the server calls each script: their digests, in the order of [`Script::ALL`].
+pub(super) type Digests = [String; Script::ALL.len()];
+
+/// One call of a script.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) script: Script,
+    pub(super) keys: Vec<&'a str>,
+    pub(super) args: Vec<&'a [u8]>,
+}
+
+impl Call<'_> {
+    /// The call of a script that the server knows.
+    pub(super) fn by_digest(&self, digests: &Digests) -> Cmd {
+        self.command("EVALSHA", &digests[self.script as usize])
+    }
+
+    /// The call of a script that the server has forgotten; it learns it by this.
+    pub(super) fn by_source(&self) -> Cmd {
+        self.command("EVAL", self.script.source())
+    }
+
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let bytes = self.keys.iter().map(|key| key.len()).sum::<usize>()
+            + self.args.iter().map(|arg| arg.len()).sum::<usize>()
+            + script.len()
+            + 16;
+        let mut command = Cmd::with_capacity(3 + self.keys.len() + self.args.len(), bytes);
+        command.arg(name).arg(script).arg(self.keys.len());
+        for key in &self.keys {
+            command.arg(*key);
+        }
+        for arg in &self.args {
+            command.arg(*arg);
+        }
+        command
+    }
+}
+
+/// The command that teaches the server a script and answers its digest.
+pub(super) fn load(script: Script) -> Cmd {
+    let mut command = cmd("SCRIPT");
+    command.arg("LOAD").arg(script.source());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_found_by_position() {
+        for (at, script) in Script::ALL.into_iter().enumerate() {
+            assert_eq!(script as usize, at);
+        }
+    }
+
+    #[test]
+    fn each_file_says_its_rule_and_those_that_invalidate_bypass_the_memory_limit() {
+        for script in Script::ALL {
+            assert!(script.source().contains("-- Rule: "), "{script:?}");
+            let must_work_when_full =
+                matches!(script, Script::Move | Script::Fence | Script::Lift | Script::Remove);
+            assert_eq!(
+                script.source().starts_with("#!lua flags=allow-oom\n"),
+                must_work_when_full,
+                "{script:?}"
+            );
+        }
+    }
+}

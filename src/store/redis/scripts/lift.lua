@@ -1,0 +1,27 @@
+#!lua flags=allow-oom
+-- Rule: a lifted fence leaves a new generation behind.
+-- The token and those past their deadline are taken off. None left: a new open generation, so that
+-- nothing from before is valid. Others left: still closed, under a new id, until the latest of
+-- their deadlines.
+--
+-- KEYS  fences, then their generations
+-- ARGV  nonce, token, shortest lifetime of an opened generation
+local n = #KEYS / 2
+local time = redis.call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(micros / 1000)
+for i = 1, n do
+  local fence, generation = KEYS[i], KEYS[n + i]
+  local id = struct.pack('>I8', micros + i) .. ARGV[1]
+  redis.pcall('ZREM', fence, ARGV[2])
+  redis.pcall('ZREMRANGEBYSCORE', fence, '-inf', now)
+  local last = redis.pcall('ZREVRANGE', fence, 0, 0, 'WITHSCORES')
+  if last[2] then
+    redis.call('SET', generation, 'c' .. id, 'PX', tonumber(last[2]) - now)
+  else
+    redis.call('DEL', fence)
+    local left = math.max(redis.call('PTTL', generation), tonumber(ARGV[3]))
+    redis.call('SET', generation, id, 'PX', left)
+  end
+end
+return n

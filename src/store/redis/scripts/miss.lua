@@ -1,0 +1,99 @@
+-- Rule: a miss prepares its fill in one step.
+-- What is missing of the generations and the epoch is created, closed where the scope has live
+-- fence tokens, so that a lost generation opens nobody's fence. Then the answer, the first that
+-- holds: 3 closed, 2 again (a valid entry has appeared), 1 wait (the lease is held under these very
+-- stamps and this epoch), 0 granted. The stamps in the answer are read here and never come from
+-- the lease.
+--
+-- KEYS  entry, lease, epoch, generations, their fences
+-- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time
+-- Reply {code, now in ms, epoch, stamps}; the stamp of a closed generation is ''
+local n = (#KEYS - 3) / 2
+local keep = tonumber(ARGV[2])
+local time = redis.call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local now = math.floor(micros / 1000)
+
+-- One id for each thing that is created: the microseconds tell them apart.
+local minted = 0
+local function mint()
+  local id = struct.pack('>I8', micros + minted) .. ARGV[1]
+  minted = minted + 1
+  return id
+end
+
+-- A value of a foreign type counts as none. Creating ours replaces it.
+local function read(name)
+  local value = redis.pcall('GET', name)
+  if type(value) == 'string' then return value end
+  return ''
+end
+
+-- Lifetimes have slack, so that one is seldom prolonged: watchers of these names see every change.
+local function prolong(name)
+  local left = redis.call('PTTL', name)
+  if left >= 0 and left < keep / 2 then redis.call('PEXPIRE', name, 2 * keep) end
+end
+
+local closed = false
+local stamps = {}
+for i = 1, n do
+  local name = KEYS[3 + i]
+  local value = read(name)
+  local size = #value
+  if size == 17 and string.sub(value, 1, 1) == 'c' then
+    closed = true
+    stamps[i] = ''
+  elseif size >= 16 and size <= 64 and size % 16 == 0 then
+    prolong(name)
+    stamps[i] = string.sub(value, 1, 16)
+  else
+    local id = mint()
+    local last = redis.pcall('ZREVRANGE', KEYS[3 + n + i], 0, 0, 'WITHSCORES')
+    local deadline = last[2] and tonumber(last[2]) or 0
+    if deadline > now then
+      redis.call('SET', name, 'c' .. id, 'PX', deadline - now)
+      closed = true
+      stamps[i] = ''
+    else
+      redis.call('SET', name, id, 'PX', 2 * keep)
+      stamps[i] = id
+    end
+  end
+end
+
+local epoch = read(KEYS[3])
+if #epoch == 16 then
+  prolong(KEYS[3])
+else
+  epoch = mint()
+  redis.call('SET', KEYS[3], epoch, 'PX', 2 * keep)
+end
+
+local code = 0
+local seal = epoch .. table.concat(stamps)
+if closed then
+  code = 3
+else
+  if ARGV[5] ~= '1' then
+    local want = 'TRC\1' .. ARGV[3] .. ARGV[4] .. string.char(n) .. table.concat(stamps)
+    local head = redis.pcall('GETRANGE', KEYS[1], 0, #want + 7)
+    -- Compared as a number: the order of two strings would depend on the server's locale.
+    if type(head) == 'string' and #head == #want + 8 and string.sub(head, 1, #want) == want
+      and struct.unpack('>I8', head, #want + 1) > now then
+      code = 2
+    end
+  end
+  if code == 0 and ARGV[6] ~= '' then
+    local held = read(KEYS[2])
+    if string.sub(held, 17) == seal and string.sub(held, 1, 16) ~= ARGV[6] then
+      code = 1
+    else
+      redis.call('SET', KEYS[2], ARGV[6] .. seal, 'PX', ARGV[7])
+    end
+  end
+end
+
+local reply = {code, now, epoch}
+for i = 1, n do reply[3 + i] = stamps[i] end
+return reply
