@@ -31,7 +31,7 @@ fn space() -> Space {
 
 fn names(text: &str) -> Names {
     let mut names = Names::new(&space(), "GET", text);
-    names.push_scope(&["path:/users"]);
+    names.push_scope("path:/users");
     names
 }
 

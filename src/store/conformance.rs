@@ -130,7 +130,7 @@ impl<'a> Bench<'a> {
     fn names(&self, text: &str, scopes: &[&str]) -> Names {
         let mut names = Names::new(&self.space, "GET", text);
         for scope in scopes {
-            names.push_scope(&[scope]);
+            names.push_scope(scope);
         }
         names
     }

@@ -16,17 +16,21 @@ pub async fn lease_goes_to_one_of_many(store: &dyn Store) {
     let misses = tokens.iter().map(|token| bench.miss(&names, Some((*token, KEEP))));
     let answers = join(misses).await;
     let mut holder = None;
-    let mut snapshots = Vec::new();
+    let (mut snapshots, mut named) = (Vec::new(), Vec::new());
     for (answer, token) in answers.into_iter().zip(&tokens) {
         match answer {
             Miss::Granted(snapshot) => {
                 assert!(holder.replace(*token).is_none(), "two were granted");
                 snapshots.push(snapshot);
             }
-            Miss::Wait(snapshot) => snapshots.push(snapshot),
+            Miss::Wait { snapshot, holder } => {
+                snapshots.push(snapshot);
+                named.push(holder);
+            }
             other => panic!("unexpected {other:?}"),
         }
     }
+    assert!(named.iter().all(|named| Some(*named) == holder), "who waits learns for whom");
     assert!(snapshots.iter().all(|snapshot| *snapshot == snapshots[0]));
     let again = bench.miss(&names, Some((holder.expect("one was granted"), KEEP))).await;
     assert_eq!(again, Miss::Granted(snapshots.swap_remove(0)));
@@ -72,7 +76,7 @@ pub async fn lease_is_renewed_and_released_by_its_holder_alone(store: &dyn Store
     assert!(store.renew(&names, mine, KEEP).await.expect("renew answers"));
     sleep(800).await;
     let waiting = bench.miss(&names, Some((yours, KEEP))).await;
-    assert!(matches!(waiting, Miss::Wait(_)), "renewed beyond its first time: {waiting:?}");
+    assert!(matches!(waiting, Miss::Wait { .. }), "renewed beyond its first time: {waiting:?}");
     assert!(store.release(&names, mine).await.expect("release answers"));
     let next = bench.miss(&names, Some((yours, KEEP))).await;
     assert!(matches!(next, Miss::Granted(_)), "{next:?}");
@@ -88,7 +92,7 @@ pub async fn miss_without_lease_never_waits(store: &dyn Store) {
     assert!(matches!(first, Miss::Granted(_)), "{first:?}");
     bench.granted(&names).await;
     let other = bench.miss(&names, Some((yours, KEEP))).await;
-    assert!(matches!(other, Miss::Wait(_)), "{other:?}");
+    assert!(matches!(other, Miss::Wait { .. }), "{other:?}");
 }
 
 /// Runs futures side by side and answers in their order.

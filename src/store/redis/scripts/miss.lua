@@ -7,7 +7,8 @@
 --
 -- KEYS  entry, lease, epoch, generations, their fences
 -- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time
--- Reply {code, now in ms, epoch, stamps}; the stamp of a closed generation is ''
+-- Reply {code, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
+--       generation is '', and so is the token where nobody else holds the lease
 local n = (#KEYS - 3) / 2
 local keep = tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -71,6 +72,7 @@ else
 end
 
 local code = 0
+local holder = ''
 local seal = epoch .. table.concat(stamps)
 if closed then
   code = 3
@@ -88,6 +90,7 @@ else
     local held = read(KEYS[2])
     if string.sub(held, 17) == seal and string.sub(held, 1, 16) ~= ARGV[6] then
       code = 1
+      holder = string.sub(held, 1, 16)
     else
       redis.call('SET', KEYS[2], ARGV[6] .. seal, 'PX', ARGV[7])
     end
@@ -96,4 +99,5 @@ end
 
 local reply = {code, now, epoch}
 for i = 1, n do reply[3 + i] = stamps[i] end
+reply[4 + n] = holder
 return reply
