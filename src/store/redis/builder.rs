@@ -9,9 +9,9 @@ use bb8_redis::redis::io::tcp::socket2::TcpKeepalive;
 use bb8_redis::redis::{Client, IntoConnectionInfo, ProtocolVersion};
 
 use super::RedisStore;
-use super::connection::Server;
 use super::failure::Failure;
 use super::pool::Links;
+use super::server::Server;
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Settings of a [`RedisStore`], begun by [`RedisStore::builder`].

@@ -1,33 +1,14 @@
-//! One connection, and how it is made.
+//! One connection, shared by whoever has a clone of it.
 
-use std::sync::Arc;
-use std::sync::Weak;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
-use bb8::ManageConnection;
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError,
-    ServerErrorKind, Value, cmd, from_redis_value,
-};
-use parking_lot::Mutex;
+use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
 
-use super::clock::Clock;
 use super::failure::Failure;
-use super::script::{Call, Digests, Script, load};
+use super::script::{Call, Digests};
 use crate::entry::RunId;
-use crate::store::StoreErrorKind;
-
-/// The longest that the server may take over one command, unless the caller gives up before.
-pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// After an attempt to connect has failed, others fail with it for this long, so that a flood of
-/// requests is no flood of connections. Short against the time that a restart takes.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// How many commands may wait for the socket before a sender has to wait.
-const QUEUE: usize = 1024;
 
 /// A connection that any number of tasks use at once, each through a clone.
 ///
@@ -41,16 +22,32 @@ pub(super) struct Link {
 
 /// What all clones of one connection share.
 #[derive(Debug)]
-struct Life {
-    id: u64,
+pub(super) struct Life {
+    pub(super) id: u64,
     /// Learned before the connection's first command, so that every reply is of this run.
-    run: RunId,
-    digests: Digests,
-    address: Arc<str>,
-    dead: Arc<AtomicBool>,
+    pub(super) run: RunId,
+    pub(super) digests: Digests,
+    pub(super) address: Arc<str>,
+    /// Set by the connection itself when it ends.
+    pub(super) dead: Arc<AtomicBool>,
+}
+
+impl Life {
+    /// Lets the pool replace the connection.
+    pub(super) fn end(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
 }
 
 impl Link {
+    pub(super) fn new(inner: MultiplexedConnection, life: Life) -> Self {
+        Self { inner, life: Arc::new(life) }
+    }
+
+    pub(super) fn life(&self) -> Weak<Life> {
+        Arc::downgrade(&self.life)
+    }
+
     pub(super) fn id(&self) -> u64 {
         self.life.id
     }
@@ -130,207 +127,9 @@ impl Link {
         reply.map_err(|error| {
             let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
             if demoted || error.is_timeout() || error.is_unrecoverable_error() {
-                self.life.dead.store(true, Ordering::Release);
+                self.life.end();
             }
             Failure::of(&self.life.address, &error)
         })
-    }
-}
-
-/// The server, as far as it has to be known to connect to it, and what connecting has taught.
-#[derive(Debug)]
-pub(super) struct Server {
-    client: Client,
-    pub(super) address: Arc<str>,
-    pub(super) connect_timeout: Duration,
-    trust_restarts: bool,
-    pub(super) clock: Clock,
-    connections: AtomicU64,
-    open: Mutex<Vec<Weak<Life>>>,
-    failed: Mutex<Option<(Instant, Failure)>>,
-}
-
-impl Server {
-    pub(super) fn new(client: Client, connect_timeout: Duration, trust_restarts: bool) -> Self {
-        let address = client.get_connection_info().addr().to_string().into();
-        Self {
-            client,
-            address,
-            connect_timeout,
-            trust_restarts,
-            clock: Clock::default(),
-            connections: AtomicU64::new(0),
-            open: Mutex::new(Vec::new()),
-            failed: Mutex::new(None),
-        }
-    }
-
-    /// Retires the connection with this id, if it is still there.
-    pub(super) fn retire(&self, id: u64) {
-        for life in self.open.lock().iter().filter_map(Weak::upgrade) {
-            if life.id == id {
-                life.dead.store(true, Ordering::Release);
-            }
-        }
-    }
-
-    fn recent_failure(&self) -> Option<Failure> {
-        let failed = self.failed.lock();
-        failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE).map(|(_, failure)| failure.clone())
-    }
-
-    async fn open(&self) -> Result<Link, Failure> {
-        let dead = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&dead);
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_pipeline_buffer_size(QUEUE)
-            .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    flag.store(true, Ordering::Release);
-                }
-                Ok::<(), ()>(())
-            });
-        let mut inner = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| self.unreachable(&error))?;
-        let (run, digests) = self.greet(&mut inner).await?;
-        let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let life = Arc::new(Life { id, run, digests, address: Arc::clone(&self.address), dead });
-        let mut open = self.open.lock();
-        open.retain(|life| life.strong_count() > 0);
-        open.push(Arc::downgrade(&life));
-        Ok(Link { inner, life })
-    }
-
-    /// Asks for the run id and the time, and teaches the scripts, in one round trip.
-    async fn greet(&self, inner: &mut MultiplexedConnection) -> Result<(RunId, Digests), Failure> {
-        let mut pipeline = Pipeline::with_capacity(2 + Script::ALL.len());
-        pipeline.cmd("TIME");
-        for script in Script::ALL {
-            pipeline.add_command(load(script));
-        }
-        if !self.trust_restarts {
-            pipeline.add_command({
-                let mut info = cmd("INFO");
-                info.arg("server").arg("replication");
-                info
-            });
-        }
-        let asked = Instant::now();
-        let replies = inner
-            .send_packed_commands(&pipeline, 0, pipeline.len())
-            .await
-            .map_err(|error| self.unreachable(&error))?;
-        let mut replies = replies.into_iter();
-        let mut next = |what: &str, advice: &str| {
-            let reply = replies.next().unwrap_or_default();
-            reply.extract_error().map_err(|error| self.handshake(&error, what, advice))
-        };
-
-        let time = next("TIME", "")?;
-        let (seconds, micros): (i64, i64) =
-            from_redis_value(time).map_err(|_| Failure::nonsense(&self.address, "TIME"))?;
-        self.clock.learn(seconds.saturating_mul(1000) + micros / 1000, asked);
-
-        let mut digests = Digests::default();
-        for (digest, script) in digests.iter_mut().zip(Script::ALL) {
-            let advice = "; the store needs Redis 7.0 or later, and permission for SCRIPT LOAD";
-            let reply = next(&format!("SCRIPT LOAD {}", script.name()), advice)?;
-            *digest = from_redis_value(reply)
-                .map_err(|_| Failure::nonsense(&self.address, "SCRIPT LOAD"))?;
-        }
-        if self.trust_restarts {
-            return Ok((RunId([0; 8]), digests));
-        }
-        let advice = "; the store must tell a restart from a pause: permit INFO, or accept the \
-                      risk with trust_restarts(true)";
-        let info: String = from_redis_value(next("INFO server", advice)?)
-            .map_err(|_| Failure::nonsense(&self.address, "INFO server"))?;
-        // A server that was demoted keeps its run id, but what it holds comes from another.
-        if info.lines().any(|line| line.trim_end() == "role:slave") {
-            return Err(Failure::new(
-                StoreErrorKind::Refused,
-                format!("Redis at {} is a replica; the URL must be the primary's", self.address),
-            ));
-        }
-        let run = run_id(&info).ok_or_else(|| Failure::nonsense(&self.address, "INFO server"))?;
-        Ok((run, digests))
-    }
-
-    fn unreachable(&self, error: &RedisError) -> Failure {
-        let kind = Failure::of(&self.address, error).kind;
-        let advice = match kind {
-            StoreErrorKind::Refused => "check the user, the password and the database in the URL",
-            _ => "is it running there, and is the URL right?",
-        };
-        Failure::new(kind, format!("can't connect to Redis at {}: {error}; {advice}", self.address))
-    }
-
-    fn handshake(&self, error: &RedisError, what: &str, advice: &str) -> Failure {
-        let kind = Failure::of(&self.address, error).kind;
-        Failure::new(kind, format!("Redis at {} refused {what}: {error}{advice}", self.address))
-    }
-}
-
-/// The first 8 bytes of the run id that `INFO server` shows in 40 hexadecimal digits.
-fn run_id(info: &str) -> Option<RunId> {
-    let digits = info.lines().find_map(|line| line.strip_prefix("run_id:"))?.get(..16)?;
-    let number = u64::from_str_radix(digits, 16).ok()?;
-    Some(RunId(number.to_be_bytes()))
-}
-
-/// Makes the pool's connections, and knows without asking which of them are dead.
-#[derive(Debug)]
-pub(super) struct Connector(pub(super) Arc<Server>);
-
-impl ManageConnection for Connector {
-    type Connection = Link;
-    type Error = Failure;
-
-    async fn connect(&self) -> Result<Link, Failure> {
-        let server = &self.0;
-        if let Some(failure) = server.recent_failure() {
-            return Err(failure);
-        }
-        let limit = server.connect_timeout;
-        let opened = match tokio::time::timeout(limit, server.open()).await {
-            Ok(opened) => opened,
-            Err(_) => Err(Failure::new(
-                StoreErrorKind::Timeout,
-                format!("Redis at {} did not complete a connection in {limit:?}", server.address),
-            )),
-        };
-        if let Err(failure) = &opened {
-            tracing::debug!(%failure, "connecting to Redis failed");
-            *server.failed.lock() = Some((Instant::now(), failure.clone()));
-        }
-        opened
-    }
-
-    async fn is_valid(&self, link: &mut Link) -> Result<(), Failure> {
-        link.command(&cmd("PING")).await.map(drop)
-    }
-
-    fn has_broken(&self, link: &mut Link) -> bool {
-        link.is_dead()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_run_id() {
-        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:00ff00000000000a11111111111111111111\
-                    1111\r\ntcp_port:1\r\n";
-        assert_eq!(run_id(info), Some(RunId([0, 255, 0, 0, 0, 0, 0, 10])));
-        for hostile in ["", "run_id:", "run_id:12", "run_id:zzzzzzzzzzzzzzzzzzzz", "run_id:é"] {
-            assert_eq!(run_id(hostile), None, "{hostile}");
-        }
     }
 }

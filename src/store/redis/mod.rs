@@ -13,6 +13,7 @@ mod patterns;
 mod pool;
 mod scopes;
 mod script;
+mod server;
 mod store;
 
 pub use self::builder::RedisStoreBuilder;

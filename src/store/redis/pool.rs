@@ -10,8 +10,9 @@ use std::time::Duration;
 use bb8::{ErrorSink, Pool, RunError};
 use tokio::sync::watch;
 
-use super::connection::{Connector, Link, Server};
+use super::connection::Link;
 use super::failure::Failure;
+use super::server::{Connector, Server};
 use crate::store::StoreErrorKind;
 
 /// The connections of one store.
