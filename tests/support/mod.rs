@@ -1,5 +1,5 @@
 //! What the integration tests share: stores to run on, and an app to ask.
-#![allow(dead_code, reason = "each test target uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test target uses a part")]
 
 pub mod app;
 #[cfg(feature = "redis")]

@@ -2,22 +2,27 @@
 //!
 //! Each method is one step under the tenant's lock; `now` and the ids come in as arguments.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use crate::entry::{Generation, Id, Millis, Snapshot};
 use crate::store::{LeaseToken, Mode, Refusal};
 
-/// The id that one attempt mints.
-#[derive(Clone, Copy)]
-pub(super) struct Minter(Id);
+/// The ids that one attempt mints, each another.
+pub(super) struct Minter {
+    micros: Cell<u64>,
+    nonce: [u8; 8],
+}
 
 impl Minter {
     pub(super) fn new(micros: u64, nonce: [u8; 8]) -> Self {
-        Self(Id::mint(micros, nonce))
+        Self { micros: Cell::new(micros), nonce }
     }
 
-    fn id(self) -> Id {
-        self.0
+    fn id(&self) -> Id {
+        let micros = self.micros.get();
+        self.micros.set(micros + 1);
+        Id::mint(micros, self.nonce)
     }
 }
 
@@ -50,7 +55,7 @@ impl Scopes {
         name: &str,
         keep: Millis,
         now: Millis,
-        mint: Minter,
+        mint: &Minter,
     ) -> Generation {
         self.sweep(now);
         let found = self.generation(name, now);
@@ -77,7 +82,7 @@ impl Scopes {
     }
 
     /// Moves the generation if there is one. A closed one stays closed, for as long as it was.
-    pub(super) fn advance(&mut self, name: &str, mode: Mode, now: Millis, mint: Minter) -> bool {
+    pub(super) fn advance(&mut self, name: &str, mode: Mode, now: Millis, mint: &Minter) -> bool {
         let Some(kept) = self.generations.get_mut(name).filter(|kept| kept.until > now) else {
             return false;
         };
@@ -103,7 +108,7 @@ impl Scopes {
     }
 
     /// Takes the token off, and opens the scope if no other is left.
-    pub(super) fn lift(&mut self, name: &str, token: LeaseToken, now: Millis, mint: Minter) {
+    pub(super) fn lift(&mut self, name: &str, token: LeaseToken, now: Millis, mint: &Minter) {
         // How long a generation that opens here lives if nothing is filled under it.
         const REOPENED: Millis = 3_600_000;
         if let Some(tokens) = self.fences.get_mut(name) {
@@ -166,23 +171,24 @@ impl Tenant {
         (generations, epoch)
     }
 
-    pub(super) fn open_epoch(&mut self, name: &str, keep: Millis, now: Millis, mint: Minter) -> Id {
+    pub(super) fn open_epoch(&mut self, name: &str, keep: Millis, now: Millis, mint: &Minter) -> Id {
         if let Some(kept) = self.epochs.get_mut(name).filter(|kept| kept.until > now) {
             kept.until = kept.until.max(now + keep);
             kept.value
         } else {
-            self.epochs.insert(name.into(), Timed { value: mint.id(), until: now + keep });
-            mint.id()
+            let value = mint.id();
+            self.epochs.insert(name.into(), Timed { value, until: now + keep });
+            value
         }
     }
 
-    pub(super) fn move_epoch(&mut self, name: &str, mint: Minter) {
+    pub(super) fn move_epoch(&mut self, name: &str, mint: &Minter) {
         if let Some(kept) = self.epochs.get_mut(name) {
             kept.value = mint.id();
         }
     }
 
-    pub(super) fn move_epochs(&mut self, mint: Minter) {
+    pub(super) fn move_epochs(&mut self, mint: &Minter) {
         self.epochs.values_mut().for_each(|kept| kept.value = mint.id());
     }
 

@@ -155,20 +155,20 @@ impl MemoryStore {
         let own = names.scope_count() - usize::from(everybody.is_some());
         let mut stamps = Some(Vec::with_capacity(names.scope_count()));
         for name in names.scopes().take(own) {
-            let stamp = tenant.scopes.open(name, request.keep, now, mint).current();
+            let stamp = tenant.scopes.open(name, request.keep, now, &mint).current();
             stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
                 stamps.push(stamp);
                 stamps
             });
         }
         if let Some(name) = everybody {
-            let stamp = self.everybody.write().open(name, request.keep, now, mint).current();
+            let stamp = self.everybody.write().open(name, request.keep, now, &mint).current();
             stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
                 stamps.push(stamp);
                 stamps
             });
         }
-        let epoch = tenant.open_epoch(names.epoch(), request.keep, now, mint);
+        let epoch = tenant.open_epoch(names.epoch(), request.keep, now, &mint);
         let Some(stamps) = stamps else { return Miss::Closed };
         let snapshot = Snapshot { stamps: stamps.into(), epoch, run: self.run };
         if !request.ignore_entry
@@ -234,7 +234,7 @@ impl MemoryStore {
         let mint = self.minter();
         let prefix = space.prefix('e');
         if let Some(tenant) = self.tenant(space) {
-            tenant.write().move_epochs(mint);
+            tenant.write().move_epochs(&mint);
         }
         let now = self.clock.millis();
         let matching: Vec<_> = self
@@ -251,7 +251,7 @@ impl MemoryStore {
         let removed =
             matching.iter().filter(|name| self.entries.remove(&***name).is_some()).count();
         if let Some(tenant) = self.tenant(space) {
-            tenant.write().move_epochs(self.minter());
+            tenant.write().move_epochs(&self.minter());
         }
         removed as u64
     }
@@ -324,11 +324,11 @@ impl Store for MemoryStore {
         if let Some(tenant) = self.tenant(scopes.space()) {
             let mut tenant = tenant.write();
             for name in scopes.generations() {
-                moved += usize::from(tenant.scopes.advance(name, mode, now, mint));
+                moved += usize::from(tenant.scopes.advance(name, mode, now, &mint));
             }
         }
         if let Some(name) = scopes.all_tenants() {
-            moved += usize::from(self.everybody.write().advance(&name, mode, now, mint));
+            moved += usize::from(self.everybody.write().advance(&name, mode, now, &mint));
         }
         StoreFuture::ready(Ok(Invalidated { moved }))
     }
@@ -357,11 +357,11 @@ impl Store for MemoryStore {
         if let Some(tenant) = self.tenant(scopes.space()) {
             let mut tenant = tenant.write();
             for name in scopes.generations() {
-                tenant.scopes.lift(name, token, now, mint);
+                tenant.scopes.lift(name, token, now, &mint);
             }
         }
         if let Some(name) = scopes.all_tenants() {
-            self.everybody.write().lift(&name, token, now, mint);
+            self.everybody.write().lift(&name, token, now, &mint);
         }
         StoreFuture::ready(Ok(()))
     }
@@ -371,7 +371,7 @@ impl Store for MemoryStore {
         if let Some(tenant) = self.tenant(names.space()) {
             // Under the tenant's lock, or a fill between the two steps would stay.
             let mut tenant = tenant.write();
-            tenant.move_epoch(names.epoch(), self.minter());
+            tenant.move_epoch(names.epoch(), &self.minter());
             let removed = self.entries.remove(names.entry());
             return StoreFuture::ready(Ok(removed.is_some_and(|(_, kept)| kept.until > now)));
         }

@@ -94,18 +94,22 @@ impl RedisStore {
         let asked = Instant::now();
         let reply = link.call(&call).await?;
         let answer = read_miss(reply, names.scope_count());
-        let (code, now, parts) = answer.ok_or_else(|| link.nonsense("the miss script"))?;
+        let (code, now, mut parts) = answer.ok_or_else(|| link.nonsense("the miss script"))?;
         self.links.server.clock.learn(now, asked);
         match code {
             3 => return Ok(Miss::Closed),
             2 => return Ok(Miss::Again),
             _ => {}
         }
+        let holder = read_token(parts.pop());
         let snapshot = read_snapshot(&parts, &link);
         let snapshot = snapshot.ok_or_else(|| link.nonsense("the miss script"))?;
         match code {
             0 => Ok(Miss::Granted(snapshot)),
-            1 => Ok(Miss::Wait(snapshot)),
+            1 => match holder {
+                Some(holder) => Ok(Miss::Wait { snapshot, holder }),
+                None => Err(link.nonsense("the miss script").into()),
+            },
             _ => Err(link.nonsense("the miss script").into()),
         }
     }
@@ -230,12 +234,19 @@ fn read_miss(reply: Value, scopes: usize) -> Option<(i64, i64, Vec<Value>)> {
     let Value::Array(mut reply) = reply else {
         return None;
     };
-    if reply.len() != scopes + 3 {
+    if reply.len() != scopes + 4 {
         return None;
     }
     let parts = reply.split_off(2);
     let now = number(reply.pop().as_ref())?;
     Some((number(reply.pop().as_ref())?, now, parts))
+}
+
+fn read_token(value: Option<Value>) -> Option<LeaseToken> {
+    match value {
+        Some(Value::BulkString(bytes)) => bytes.try_into().ok().map(LeaseToken),
+        _ => None,
+    }
 }
 
 fn read_snapshot(parts: &[Value], link: &Link) -> Option<Snapshot> {

@@ -1,0 +1,12 @@
+//! Both stores keep the guarantees of the `Store` trait.
+
+#[macro_use]
+mod support;
+
+use tower_response_cache::store::conformance;
+
+on_each_store! {
+    async fn every_guarantee_holds(backend: Backend) {
+        conformance::all(&*backend.store).await;
+    }
+}
