@@ -213,7 +213,9 @@ async fn ask(
                 Looked::Served(_) if refresh => return Asked::Course(Course::Nothing),
                 Looked::Served(entry) => {
                     let landed = Arc::new(entry);
-                    leads.iter().for_each(|lead| lead.land(&landed));
+                    for lead in &leads {
+                        lead.land(&landed);
+                    }
                     return Asked::Course(Course::Serve((*landed).clone(), Served::Hit));
                 }
                 // The store takes it for fresh and we do not: it is no reason to wait.

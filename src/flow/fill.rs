@@ -131,7 +131,9 @@ pub(crate) async fn finish(
     let frame = snapshot.is_some().then(|| entry.encode());
     if !leads.is_empty() {
         let entry = Arc::new(entry);
-        leads.iter().for_each(|lead| lead.land(&entry));
+        for lead in &leads {
+            lead.land(&entry);
+        }
     }
     let (Some(snapshot), Some(frame)) = (snapshot, frame) else { return };
     store(shared, read, &snapshot, lease.as_mut(), frame, keep).await;
@@ -173,6 +175,8 @@ fn join(mut chunks: Vec<Bytes>) -> Bytes {
         return chunks.pop().unwrap_or_default();
     }
     let mut body = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-    chunks.iter().for_each(|chunk| body.extend_from_slice(chunk));
+    for chunk in &chunks {
+        body.extend_from_slice(chunk);
+    }
     body.freeze()
 }

@@ -182,7 +182,9 @@ async fn fly<S, B, R>(
     if let Some(stale) = read.fallback.take().filter(|_| failed) {
         // RFC 5861, section 4. Those who wait have the same right to it.
         let stale = Arc::new(*stale);
-        run.leads.iter().for_each(|lead| lead.land(&stale));
+        for lead in &run.leads {
+            lead.land(&stale);
+        }
         let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
         let _ = reply.send(Ok(response));
         return;

@@ -16,7 +16,7 @@ pub async fn lease_goes_to_one_of_many(store: &dyn Store) {
     let misses = tokens.iter().map(|token| bench.miss(&names, Some((*token, KEEP))));
     let answers = join(misses).await;
     let mut holder = None;
-    let (mut snapshots, mut named) = (Vec::new(), Vec::new());
+    let (mut snapshots, mut waited_for) = (Vec::new(), Vec::new());
     for (answer, token) in answers.into_iter().zip(&tokens) {
         match answer {
             Miss::Granted(snapshot) => {
@@ -25,12 +25,12 @@ pub async fn lease_goes_to_one_of_many(store: &dyn Store) {
             }
             Miss::Wait { snapshot, holder } => {
                 snapshots.push(snapshot);
-                named.push(holder);
+                waited_for.push(holder);
             }
             other => panic!("unexpected {other:?}"),
         }
     }
-    assert!(named.iter().all(|named| Some(*named) == holder), "who waits learns for whom");
+    assert!(waited_for.iter().all(|token| Some(*token) == holder), "who waits learns for whom");
     assert!(snapshots.iter().all(|snapshot| *snapshot == snapshots[0]));
     let again = bench.miss(&names, Some((holder.expect("one was granted"), KEEP))).await;
     assert_eq!(again, Miss::Granted(snapshots.swap_remove(0)));

@@ -113,7 +113,8 @@ impl Scopes {
         const REOPENED: Millis = 3_600_000;
         if let Some(tokens) = self.fences.get_mut(name) {
             tokens.retain(|(held, until)| *held != token && *until > now);
-            if !tokens.is_empty() {
+            if let Some(until) = tokens.iter().map(|(_, until)| *until).max() {
+                self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
                 return;
             }
             self.fences.remove(name);
@@ -171,7 +172,13 @@ impl Tenant {
         (generations, epoch)
     }
 
-    pub(super) fn open_epoch(&mut self, name: &str, keep: Millis, now: Millis, mint: &Minter) -> Id {
+    pub(super) fn open_epoch(
+        &mut self,
+        name: &str,
+        keep: Millis,
+        now: Millis,
+        mint: &Minter,
+    ) -> Id {
         if let Some(kept) = self.epochs.get_mut(name).filter(|kept| kept.until > now) {
             kept.until = kept.until.max(now + keep);
             kept.value
