@@ -1,6 +1,7 @@
 //! An example's process and the requests that a test makes to it.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -144,8 +145,24 @@ pub(crate) fn bytes(text: &str) -> HeaderValue {
 /// Where cargo put the example: beside the folder of this test's own binary.
 fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("target/<profile>/deps");
+    let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
     let path = profile.join("examples").join(example);
-    assert!(path.exists(), "{} is missing: run `cargo build --examples` first", path.display());
+    assert!(is_current(&path), "{}: run `cargo build --examples` first", path.display());
     path
+}
+
+/// Whether the program is there, and newer than its sources: one that was left over from before a
+/// change would pass for the change.
+fn is_current(program: &Path) -> bool {
+    let modified = |path: &Path| fs::metadata(path).and_then(|about| about.modified()).ok();
+    let Some(built) = modified(program) else { return false };
+    let Ok(sources) = fs::read_to_string(program.with_extension("d")) else { return false };
+    // One line of `program: source source …`, as make reads it: a space in a path is escaped.
+    let sources = sources.lines().filter_map(|line| line.split_once(": ")).map(|(_, list)| list);
+    sources
+        .flat_map(|list| {
+            list.replace("\\ ", "\0").split(' ').map(str::to_owned).collect::<Vec<_>>()
+        })
+        .filter_map(|source| modified(Path::new(&source.replace('\0', " "))))
+        .all(|changed| changed <= built)
 }
