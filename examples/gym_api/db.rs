@@ -1,10 +1,12 @@
 //! Users and opening hours, by gym.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{
-    Connection, OptionalExtension as _, Result, Row, TransactionBehavior, named_params, params,
+    Connection, ErrorCode, OptionalExtension as _, Result, Row, TransactionBehavior, named_params,
+    params,
 };
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +57,16 @@ impl Database {
             None => Connection::open_in_memory()?,
         };
         connection.busy_timeout(BUSY)?;
-        if file.is_some() {
-            // Readers of one process don't wait for the writer of another.
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let began = Instant::now();
+        while let Err(error) = prepare(&connection, file.is_some()) {
+            // Two processes that create one file: to switch to WAL, and to become a writer after
+            // having read, are what SQLite refuses at once instead of waiting.
+            let busy = error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy);
+            if !busy || began.elapsed() > BUSY {
+                return Err(error);
+            }
+            thread::sleep(Duration::from_millis(5));
         }
-        connection.execute_batch(SCHEMA)?;
         Ok(Self(Mutex::new(connection)))
     }
 
@@ -165,6 +171,15 @@ impl Database {
             work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
         })
     }
+}
+
+fn prepare(connection: &Connection, on_disk: bool) -> Result<()> {
+    if on_disk {
+        // Readers of one process don't wait for the writer of another.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
+    connection.execute_batch(SCHEMA)
 }
 
 impl User {
