@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{
-    Connection, ErrorCode, OptionalExtension as _, Result, Row, TransactionBehavior, named_params,
-    params,
+    Connection, ErrorCode, OptionalExtension as _, Result, Row, Transaction, TransactionBehavior,
+    named_params, params,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,44 +104,41 @@ impl Database {
     }
 
     pub(crate) fn create(&self, gym: &str, name: &str, role: &str, status: &str) -> Result<User> {
-        self.run(|connection| {
-            // Immediate: a transaction that begins as a reader can't wait for another writer.
-            let write = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.write(|write| {
             let id: i64 = write.query_row(
                 "INSERT INTO gyms VALUES (?, 1)
                  ON CONFLICT (gym) DO UPDATE SET last_user = last_user + 1 RETURNING last_user",
                 [gym],
                 |row| row.get(0),
             )?;
-            let user = write.query_row(
+            write.query_row(
                 "INSERT INTO users VALUES (?, ?, ?, ?, ?) RETURNING id, name, role, status",
                 params![gym, id, name, role, status],
                 User::read,
-            )?;
-            write.commit()?;
-            Ok(user)
+            )
         })
     }
 
     /// The user after the change, or `None` if there is no such user.
     pub(crate) fn update(&self, gym: &str, id: i64, change: &Change) -> Result<Option<User>> {
-        self.run(|connection| {
-            connection
-                .prepare_cached(
+        self.write(|write| {
+            write
+                .query_row(
                     "UPDATE users SET name = coalesce(?3, name), role = coalesce(?4, role),
                      status = coalesce(?5, status) WHERE gym = ?1 AND id = ?2
                      RETURNING id, name, role, status",
-                )?
-                .query_row(params![gym, id, change.name, change.role, change.status], User::read)
+                    params![gym, id, change.name, change.role, change.status],
+                    User::read,
+                )
                 .optional()
         })
     }
 
     /// Answers whether there was such a user.
     pub(crate) fn delete(&self, gym: &str, id: i64) -> Result<bool> {
-        self.run(|connection| {
-            let gone = connection
-                .execute("DELETE FROM users WHERE gym = ? AND id = ?", params![gym, id])?;
+        self.write(|write| {
+            let gone =
+                write.execute("DELETE FROM users WHERE gym = ? AND id = ?", params![gym, id])?;
             Ok(gone > 0)
         })
     }
@@ -158,10 +155,21 @@ impl Database {
     }
 
     pub(crate) fn set_hours(&self, gym: &str, hours: &str) -> Result<()> {
-        self.run(|connection| {
-            connection
+        self.write(|write| {
+            write
                 .execute("INSERT OR REPLACE INTO operating_hours VALUES (?, ?)", [gym, hours])
                 .map(drop)
+        })
+    }
+
+    /// Answers once the work is committed.
+    fn write<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T>) -> Result<T> {
+        self.run(|connection| {
+            // Immediate: a transaction that begins as a reader can't wait for another writer.
+            let write = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = work(&write)?;
+            write.commit()?;
+            Ok(done)
         })
     }
 
