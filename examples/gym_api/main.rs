@@ -1,0 +1,74 @@
+//! A gym's back end: users, their figures, opening hours, on `SQLite`, behind the cache.
+//!
+//! `cargo run --example gym_api` uses the memory store. With `REDIS_URL` and `DATABASE` set, any
+//! number of these processes serve the same gyms and see each other's writes at once.
+//!
+//! | variable | meaning | unset |
+//! |---|---|---|
+//! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
+//! | `REDIS_URL` | where the entries live | in this process |
+//! | `DATABASE` | the `SQLite` file | in this process's memory |
+//! | `DEMO_DELAYS` | `1` obeys the header `x-demo-delay-ms` | ignored |
+//! | `RUST_LOG` | filter of the log on stderr | `info` |
+
+mod cache;
+mod db;
+mod debug;
+mod error;
+mod gym;
+mod period;
+mod routes;
+
+use std::error::Error;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use self::db::Database;
+use self::debug::Runs;
+
+/// What every handler can reach.
+#[derive(Clone)]
+struct Shared {
+    database: Arc<Database>,
+    runs: Arc<Runs>,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+
+    let cache = cache::build(setting("REDIS_URL").as_deref()).await?;
+    let shared = Shared {
+        database: Arc::new(Database::open(setting("DATABASE").as_deref())?),
+        runs: Arc::default(),
+    };
+    let delays = setting("DEMO_DELAYS").as_deref() == Some("1");
+    let app = debug::with_delays(routes::cached(), delays)
+        .layer(cache.layer())
+        .merge(routes::uncached())
+        .with_state(shared);
+
+    let listen = setting("LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
+    let listener = TcpListener::bind(listen).await?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app)
+        .with_graceful_shutdown(async move {
+            tokio::select! {
+                _ = signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+/// An environment variable; an empty one counts as unset.
+fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,175 @@
+//! `gym_api`, two processes on one Redis and one database file: a write on one is seen on both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use crate::redis_server::RedisServer;
+use crate::server::{Answer, Server, create, send, write};
+
+const GYM: (&str, &str) = ("x-gym-id", "4");
+
+/// What user 1 shows in.
+const ABOUT_USER_1: [&str; 4] = ["/users/1", "/users", "/users/1/stats", "/participants"];
+
+/// How long the slow read's handler waits with what it read.
+const SLOW: Duration = Duration::from_millis(400);
+
+struct Fleet {
+    a: Arc<Server>,
+    b: Arc<Server>,
+    _redis: RedisServer,
+    _folder: TempDir,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let redis = RedisServer::start();
+        let folder = TempDir::new().expect("a folder");
+        let database = folder.path().join("gym.sqlite");
+        let url = redis.url();
+        let settings = [
+            ("REDIS_URL", url.as_ref()),
+            ("DATABASE", database.to_str().expect("UTF-8")),
+            ("DEMO_DELAYS", "1"),
+        ];
+        // At once: two processes may create one database.
+        let (a, b) =
+            tokio::join!(Server::start("gym_api", &settings), Server::start("gym_api", &settings));
+        Self { a: Arc::new(a), b: Arc::new(b), _redis: redis, _folder: folder }
+    }
+}
+
+#[tokio::test]
+async fn what_one_stores_the_other_serves() {
+    let fleet = Fleet::start().await;
+    create(&fleet.a, "4", "Ada").await;
+
+    let stored = fleet.a.settle(GYM, "/users/1").await;
+    let other = fleet.b.get(GYM, "/users/1").await;
+    assert!(other.is_hit(), "{other:?}");
+    assert_eq!(other.text, stored.text);
+    assert_eq!(fleet.b.runs("/users/{id}").await, 0);
+}
+
+#[tokio::test]
+async fn a_write_on_one_is_seen_on_the_other() {
+    let fleet = Fleet::start().await;
+    for id in 1..=10 {
+        create(if id % 2 == 0 { &fleet.a } else { &fleet.b }, "4", "first").await;
+    }
+    for round in 0..5 {
+        for path in ABOUT_USER_1 {
+            fleet.b.settle(GYM, path).await;
+        }
+        fleet.b.settle(GYM, "/users/10").await;
+        let name = format!("round {round}");
+        rename(&fleet.a, &name).await;
+        for path in ABOUT_USER_1 {
+            let fresh = fleet.b.get(GYM, path).await;
+            assert!(fresh.text.contains(&name), "{path}: {fresh:?}");
+        }
+        assert!(fleet.b.get(GYM, "/users/10").await.is_hit());
+    }
+
+    fleet.a.settle(GYM, "/operating-hours").await;
+    write(&fleet.b, Method::PUT, "4", "/operating-hours", json!({ "monday": "never" })).await;
+    assert_eq!(fleet.a.get(GYM, "/operating-hours").await.json(), json!({ "monday": "never" }));
+    write(&fleet.b, Method::DELETE, "4", "/users/1", Value::Null).await;
+    assert_eq!(fleet.a.get(GYM, "/users/1").await.status, StatusCode::NOT_FOUND);
+}
+
+/// The race that a cache with plain deletes loses: a read takes the old value from the database,
+/// a write commits and invalidates, and then the read stores what it took.
+#[tokio::test]
+async fn a_slow_read_never_outlives_the_write_that_overtook_it() {
+    let fleet = Fleet::start().await;
+    create(&fleet.a, "4", "Ada").await;
+    for round in 1..=3 {
+        let (old, new) = (format!("old {round}"), format!("new {round}"));
+        rename(&fleet.a, &old).await;
+        let slow = [slow_read(&fleet.a), slow_read(&fleet.b)];
+        sleep(SLOW / 4).await;
+        rename(if round % 2 == 0 { &fleet.a } else { &fleet.b }, &new).await;
+
+        let until = Instant::now() + 2 * SLOW;
+        while Instant::now() < until {
+            for server in [&fleet.a, &fleet.b] {
+                for path in ABOUT_USER_1 {
+                    let answer = server.get(GYM, path).await;
+                    assert!(answer.text.contains(&new), "{path} is outdated: {answer:?}");
+                }
+            }
+        }
+        let mut overtaken = 0;
+        for read in slow.into_iter().flatten() {
+            let answer = read.await.expect("the read ends");
+            assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+            overtaken += usize::from(answer.text.contains(&old));
+        }
+        // One instance may wait for the other's run, and find that it was for nothing.
+        assert!(overtaken >= ABOUT_USER_1.len(), "the race took place: {overtaken}");
+        assert!(fleet.a.settle(GYM, "/users/1").await.text.contains(&new));
+    }
+}
+
+/// The write has committed, its answer is under way, and its client is gone.
+#[tokio::test]
+async fn a_write_whose_client_leaves_is_seen_all_the_same() {
+    let fleet = Fleet::start().await;
+    create(&fleet.a, "4", "Ada").await;
+    for path in ABOUT_USER_1 {
+        fleet.b.settle(GYM, path).await;
+    }
+    let put = fleet.a.request(Method::PUT, "/users/1").header("x-gym-id", "4");
+    let put = put.json(&json!({ "name": "new" })).header("x-demo-delay-ms", "60000");
+    assert!(put.timeout(SLOW).send().await.is_err_and(|error| error.is_timeout()));
+
+    let deadline = Instant::now() + Duration::from_secs(5);
+    for path in ABOUT_USER_1 {
+        while !fleet.b.get(GYM, path).await.text.contains("new") {
+            assert!(Instant::now() < deadline, "{path} stays outdated");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_same_race_in_one_process() {
+    let server = Arc::new(Server::start("gym_api", &[("DEMO_DELAYS", "1")]).await);
+    create(&server, "4", "old").await;
+    let slow = slow_read(&server);
+    sleep(SLOW / 4).await;
+    rename(&server, "new").await;
+
+    let until = Instant::now() + 2 * SLOW;
+    while Instant::now() < until {
+        for path in ABOUT_USER_1 {
+            let answer = server.get(GYM, path).await;
+            assert!(answer.text.contains("new"), "{path} is outdated: {answer:?}");
+        }
+    }
+    for read in slow {
+        assert!(read.await.expect("the read ends").text.contains("old"), "it began before");
+    }
+}
+
+/// Begins a slow read of each path about user 1.
+fn slow_read(server: &Arc<Server>) -> Vec<tokio::task::JoinHandle<Answer>> {
+    ABOUT_USER_1
+        .into_iter()
+        .map(|path| {
+            let request = server.request(Method::GET, path).header("x-gym-id", "4");
+            tokio::spawn(send(request.header("x-demo-delay-ms", SLOW.as_millis().to_string())))
+        })
+        .collect()
+}
+
+async fn rename(server: &Server, name: &str) {
+    let answer = write(server, Method::PUT, "4", "/users/1", json!({ "name": name })).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+}

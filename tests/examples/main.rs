@@ -1,0 +1,13 @@
+//! Every example, run as its reader would run it: the real binary, over HTTP.
+//!
+//! `cargo test` and `cargo nextest run` build the examples; narrowed down with `--test examples`
+//! they don't, so run `cargo build --examples` before.
+
+#[path = "../support/redis_server.rs"]
+mod redis_server;
+
+mod gym_api;
+mod gym_fleet;
+mod hyper_service;
+mod quickstart;
+mod server;
