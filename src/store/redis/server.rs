@@ -158,7 +158,7 @@ impl Server {
         let kind = Failure::of(&self.address, error).kind;
         let advice = match kind {
             StoreErrorKind::Refused => "check the user, the password and the database in the URL",
-            _ => "is it running there, and is the URL right?",
+            _ => "start it or correct the URL, or begin without it with `connect_lazy`",
         };
         Failure::new(kind, format!("can't connect to Redis at {}: {error}; {advice}", self.address))
     }
