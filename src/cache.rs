@@ -71,6 +71,7 @@ pub(crate) struct Settings {
     pub(crate) run_deadline: Duration,
     pub(crate) uncacheable_memory: Duration,
     pub(crate) coalesce_in_outage: bool,
+    pub(crate) hold_after_lost: Duration,
 }
 
 impl Default for Settings {
@@ -94,6 +95,7 @@ impl Default for Settings {
             run_deadline: Duration::from_secs(60),
             uncacheable_memory: Duration::from_secs(5),
             coalesce_in_outage: true,
+            hold_after_lost: Duration::from_secs(3),
         }
     }
 }

@@ -92,6 +92,7 @@ on_each_store! {
             })
         };
         let cache = gym_cache(backend.store.clone())
+            .hold_after_lost(Duration::ZERO)
             .invalidate(On::post("/do").path("/users"))
             .invalidate(On::post("/strict").path("/users").on_client_error(true));
         let routes = support::app::gym_routes(Source::default())
@@ -127,8 +128,40 @@ on_each_store! {
         assert!(left.is_err());
         app.cache.settled().await;
         let after = app.get("4", "/users/42").await;
-        after.assert_miss();
+        after.assert_bypass("fenced");
         assert_eq!(after.text(), "4/42=new");
+    }
+
+    async fn p10_a_commit_that_outlives_its_handler_is_covered_too(backend: Backend) {
+        let source = Source::default();
+        source.put("4", "42", "old");
+        let routes = {
+            let source = source.clone();
+            support::app::gym_routes(source.clone()).route(
+                "/users/{id}/late",
+                put(|| async move {
+                    // What a dropped handler leaves behind: nobody can take it back.
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                        source.put("4", "42", "new");
+                    });
+                    std::future::pending::<()>().await;
+                }),
+            )
+        };
+        let cache = gym_cache(backend.store.clone())
+            .hold_after_lost(Duration::from_millis(700))
+            .invalidate(On::put("/users/{id}/late").subtree("/users/{id}"));
+        let app = App::of(cache, routes);
+        app.warm("4", "/users/42").await;
+        let lost = app.send(request(Method::PUT, "4", "/users/42/late"));
+        assert!(tokio::time::timeout(Duration::from_millis(50), lost).await.is_err());
+        app.cache.settled().await;
+        // Read and, were the scope open, stored between the invalidation and the commit.
+        assert_eq!(app.get("4", "/users/42").await.text(), "4/42=old");
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        assert_eq!(app.get("4", "/users/42").await.text(), "4/42=new");
+        app.get_settled("4", "/users/42").await.assert_hit();
     }
 
     async fn p6_a_read_that_began_before_a_write_is_never_stored_after_it(backend: Backend) {

@@ -95,8 +95,10 @@ enum Outcome {
     Done,
     /// The handler did not run, or refused the request.
     Refused,
-    /// The handler failed or took too long; its commit may have come first.
+    /// The handler failed; its commit may have come first.
     Failed,
+    /// The handler was given up for taking too long.
+    Late,
     /// The handler's future is gone, or gave an error.
     Lost,
 }
@@ -105,9 +107,12 @@ impl Outcome {
     fn of(status: Option<StatusCode>) -> Self {
         match status {
             None => Self::Lost,
-            Some(status) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Self::Failed
-            }
+            Some(
+                StatusCode::REQUEST_TIMEOUT
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT,
+            ) => Self::Late,
+            Some(status) if status.is_server_error() => Self::Failed,
             Some(status) if status.is_client_error() => Self::Refused,
             Some(_) => Self::Done,
         }
@@ -117,9 +122,15 @@ impl Outcome {
         match self {
             Self::Done => true,
             Self::Refused => when.client_error,
-            Self::Failed => when.server_error,
+            Self::Failed | Self::Late => when.server_error,
             Self::Lost => when.lost,
         }
+    }
+
+    /// Whether something of the handler may go on: a query that the database has been sent, a
+    /// blocking task. Its commit can come after anything that is done now.
+    fn may_still_commit(self) -> bool {
+        matches!(self, Self::Late | Self::Lost)
     }
 }
 
@@ -204,7 +215,9 @@ async fn end(
     let Move { scopes, effect } = known;
     let fence = effect.fence.as_ref().and(token);
     let is_due = outcome.invalidates(&effect.when);
-    let step = match (fence, effect.hold.filter(|_| is_due)) {
+    let afterwards = outcome.may_still_commit().then_some(shared.settings.hold_after_lost);
+    let hold = effect.hold.max(afterwards).filter(|span| is_due && !span.is_zero());
+    let step = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
             let token = fence.unwrap_or_else(LeaseToken::random);
