@@ -150,7 +150,7 @@ async fn a_request_on_no_configured_route_costs_no_allocation() {
     for layer in [plain, prefixed] {
         let mut service = layer.layer(inner);
         for method in [Method::GET, Method::PUT, Method::OPTIONS] {
-            let mut ask = || {
+            let ask = || {
                 let mut request = ask("/other/path?with=query");
                 *request.method_mut() = method.clone();
                 request

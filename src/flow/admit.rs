@@ -155,6 +155,9 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     }
     let mut names = Names::new(&space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
+    if shared.rules.all_tenants {
+        names.push_all_tenants();
+    }
     let head = parts.method == Method::HEAD;
     Ok(Read { route: Arc::clone(route), names, ttl, head, fallback: None })
 }
@@ -277,7 +280,7 @@ fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
     for found in [table.raw.at(path), table.canonical.at(path)].into_iter().flatten() {
         let params = Params::new(found.params.iter());
         let canonical = Canonical::lossy(&params);
-        for rule in found.value.iter().map(|index| &rules.rules[*index]) {
+        for rule in found.value.iter().map(|index| &rules.mutations[*index]) {
             match space_of(shared, parts, &params, rule.tenantless) {
                 Ok(space) => write.push(rule.scopes(&space, &canonical), &rule.effect),
                 // Without a tenant there is nothing of a tenant's to move.

@@ -1,5 +1,6 @@
 //! One run for all who miss together: a flight in this process, a lease across instances.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -165,20 +166,16 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
             continue;
         }
         match ask(shared, read, leads, ignore_entry, (alone, refresh), patience).await {
-            Asked::Course(course) => return course,
-            Asked::Join(seen) => snapshot = Some(seen),
+            ControlFlow::Break(course) => return course,
+            ControlFlow::Continue(seen) => snapshot = Some(seen),
         }
     }
 }
 
-/// What came of asking the store for leave to run.
-enum Asked {
-    Course(Course),
-    /// Another flight of this process goes under the snapshot that the store told.
-    Join(Snapshot),
-}
-
 /// Asks the store for leave to run the handler, and waits for other instances that have it.
+///
+/// Breaks with what to do, or goes on with the snapshot that the store told: another flight of this
+/// process goes under it.
 ///
 /// `leads` are the flights whose joiners get the answer. Whatever this attempt learns of newer
 /// snapshots, they may have: what runs later than they asked is no older than they want.
@@ -189,7 +186,7 @@ async fn ask(
     mut ignore_entry: bool,
     (alone, refresh): (bool, bool),
     patience: Instant,
-) -> Asked {
+) -> ControlFlow<Course, Snapshot> {
     let settings = &shared.settings;
     let patience = patience.min(Instant::now() + settings.lease_wait);
     let mut lease = (settings.leases && !alone).then(|| Lease::new(shared, &read.names));
@@ -206,21 +203,21 @@ async fn ask(
         match reply {
             Err(error) => {
                 shared.note_error("miss", &error);
-                return Asked::Course(Course::Blind(Bypass::Store));
+                return ControlFlow::Break(Course::Blind(Bypass::Store));
             }
-            Ok(store::Miss::Closed) => return Asked::Course(Course::Blind(Bypass::Fenced)),
+            Ok(store::Miss::Closed) => return ControlFlow::Break(Course::Blind(Bypass::Fenced)),
             Ok(store::Miss::Again) => match look_again(shared, read).await {
-                Looked::Served(_) if refresh => return Asked::Course(Course::Nothing),
+                Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
                     let landed = Arc::new(entry);
                     for lead in &leads {
                         lead.land(&landed);
                     }
-                    return Asked::Course(Course::Serve((*landed).clone(), Served::Hit));
+                    return ControlFlow::Break(Course::Serve((*landed).clone(), Served::Hit));
                 }
                 // The store takes it for fresh and we do not: it is no reason to wait.
                 Looked::Missed(..) => ignore_entry = true,
-                Looked::Nothing => return Asked::Course(Course::Blind(Bypass::Store)),
+                Looked::Nothing => return ControlFlow::Break(Course::Blind(Bypass::Store)),
             },
             Ok(store::Miss::Granted(snapshot)) => {
                 if !alone && !leads.iter().any(|lead| lead.is_of(&snapshot)) {
@@ -232,14 +229,16 @@ async fn ask(
                         leads.push(lead);
                     }
                 }
-                return Asked::Course(Course::Run(Run::stored(snapshot, lease.take(), leads)));
+                return ControlFlow::Break(Course::Run(Run::stored(snapshot, lease.take(), leads)));
             }
-            Ok(store::Miss::Wait { .. }) if refresh => return Asked::Course(Course::Nothing),
+            Ok(store::Miss::Wait { .. }) if refresh => return ControlFlow::Break(Course::Nothing),
             Ok(store::Miss::Wait { snapshot, holder: now }) => {
                 if !leads.iter().any(|lead| lead.is_of(&snapshot)) {
                     match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
                         Seat::Lead(lead) => leads.push(lead),
-                        Seat::Join(_) if leads.is_empty() => return Asked::Join(snapshot),
+                        Seat::Join(_) if leads.is_empty() => {
+                            return ControlFlow::Continue(snapshot);
+                        }
                         _ => {}
                     }
                 }
@@ -247,7 +246,7 @@ async fn ask(
                 // there is no use in waiting for one after the other.
                 let gave_up = holder.replace(now).is_some_and(|before| before != now);
                 if gave_up || Instant::now() >= patience {
-                    return Asked::Course(Course::Run(Run::unshared().led(leads)));
+                    return ControlFlow::Break(Course::Run(Run::unshared().led(leads)));
                 }
                 pause.sleep().await;
             }

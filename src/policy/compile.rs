@@ -70,7 +70,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     let mut routes = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         reads.push(&draft.path, index);
-        routes.push(Arc::new(draft.finish(&declared, all_tenants)?));
+        routes.push(Arc::new(draft.finish(&declared)?));
     }
     let mut writes: HashMap<Method, Table> = HashMap::new();
     for (index, rule) in declarations.rules.iter().enumerate() {
@@ -84,9 +84,10 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         routes,
         reads: reads.finish_single()?,
         writes: writes.collect::<Result<_, ConfigError>>()?,
-        rules,
+        mutations: rules,
         sets,
         declared,
+        all_tenants,
     })
 }
 
@@ -171,7 +172,7 @@ impl<'a> Draft<'a> {
             }
     }
 
-    fn finish(self, declared: &[Declared], all_tenants: bool) -> Result<CachedRoute, ConfigError> {
+    fn finish(self, declared: &[Declared]) -> Result<CachedRoute, ConfigError> {
         let route = self.route;
         let mut scopes: Vec<_> = self.tags.into_iter().map(ScopePlan::tagged).collect();
         let mut own_path = route.invalidated_by_writes;
@@ -214,7 +215,6 @@ impl<'a> Draft<'a> {
             stale_if_error: route.stale_if_error,
             early_refresh: route.early_refresh,
             scopes,
-            all_tenants,
         })
     }
 }
@@ -336,7 +336,7 @@ impl Table {
     fn finish_single(self) -> Result<PathTable<usize>, ConfigError> {
         self.build(|path, values| match *values {
             [only] => Ok(only),
-            _ => Err(conflict(path, "the same path is declared twice")),
+            _ => Err(conflict(path, &"the same path is declared twice")),
         })
     }
 
@@ -347,14 +347,14 @@ impl Table {
         let (mut raw, mut canonical) = (matchit::Router::new(), matchit::Router::new());
         for (path, (canonical_path, values)) in self.0 {
             let value = value(&path, values)?;
-            raw.insert(&path, value.clone()).map_err(|error| conflict(&path, error))?;
-            canonical.insert(canonical_path, value).map_err(|error| conflict(&path, error))?;
+            raw.insert(&path, value.clone()).map_err(|error| conflict(&path, &error))?;
+            canonical.insert(canonical_path, value).map_err(|error| conflict(&path, &error))?;
         }
         Ok(PathTable { raw, canonical })
     }
 }
 
-fn conflict(path: &str, reason: impl ToString) -> ConfigError {
+fn conflict(path: &str, reason: &dyn ToString) -> ConfigError {
     ConfigError::Conflict { path: path.to_owned(), reason: reason.to_string() }
 }
 
