@@ -221,12 +221,16 @@ async fn ask(
             },
             Ok(store::Miss::Granted(snapshot)) => {
                 if !alone && !leads.iter().any(|lead| lead.is_of(&snapshot)) {
-                    // If another flight has this snapshot, its leader is waiting for our lease,
-                    // and waiting for him would be waiting for ourselves.
-                    if let Seat::Lead(lead) =
-                        shared.flights.board(&read.names, &snapshot, settings.max_waiters)
-                    {
-                        leads.push(lead);
+                    match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
+                        Seat::Lead(lead) => leads.push(lead),
+                        // With a lease, its leader is waiting for ours: we answer for him.
+                        Seat::Join(flight) if lease.is_some() => {
+                            leads.extend(flight.deputy(&shared.flights));
+                        }
+                        Seat::Join(_) if leads.is_empty() => {
+                            return ControlFlow::Continue(snapshot);
+                        }
+                        _ => {}
                     }
                 }
                 return ControlFlow::Break(Course::Run(Run::stored(snapshot, lease.take(), leads)));
@@ -248,7 +252,21 @@ async fn ask(
                 if gave_up || Instant::now() >= patience {
                     return ControlFlow::Break(Course::Run(Run::unshared().led(leads)));
                 }
-                pause.sleep().await;
+                let answered = async {
+                    match leads.first() {
+                        Some(lead) => lead.ending().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let ending = tokio::select! {
+                    biased;
+                    ending = answered => ending,
+                    () = pause.sleep() => continue,
+                };
+                return ControlFlow::Break(match ending {
+                    Ending::Landed(entry) => Course::Serve((*entry).clone(), Served::Collapsed),
+                    Ending::Private | Ending::Lost => Course::Run(Run::unshared()),
+                });
             }
         }
     }
