@@ -107,17 +107,24 @@ impl Scopes {
         self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
     }
 
-    /// Takes the token off, and opens the scope if no other is left.
+    /// Takes the token off, and opens the scope if it was there and no other is left.
     pub(super) fn lift(&mut self, name: &str, token: LeaseToken, now: Millis, mint: &Minter) {
         // How long a generation that opens here lives if nothing is filled under it.
         const REOPENED: Millis = 3_600_000;
+        let mut found = false;
         if let Some(tokens) = self.fences.get_mut(name) {
+            found = tokens.iter().any(|(held, _)| *held == token);
             tokens.retain(|(held, until)| *held != token && *until > now);
             if let Some(until) = tokens.iter().map(|(_, until)| *until).max() {
                 self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
                 return;
             }
             self.fences.remove(name);
+        }
+        if !found {
+            // Not this token's to open.
+            self.advance(name, Mode::Hard, now, mint);
+            return;
         }
         let until = now + REOPENED;
         self.generations.insert(name.into(), Timed { value: fresh(mint.id()), until });
