@@ -126,13 +126,16 @@ pub(crate) fn compare(stamps: &[Id], generations: &[Generation]) -> Stamps {
     behind_since.map_or(Stamps::Equal, Stamps::Behind)
 }
 
-fn freshness(entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
+fn freshness(mut entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
     let fresh_until = entry.head.fresh_until;
     let window = entry.stale_until.saturating_sub(fresh_until);
     let stale_from = softened_at.map_or(fresh_until, |at| at.min(fresh_until));
     if softened_at.is_none() && now < fresh_until {
-        Verdict::Fresh(entry)
-    } else if now < stale_from.saturating_add(window) {
+        return Verdict::Fresh(entry);
+    }
+    // What the client is told of its freshness.
+    entry.head.fresh_until = stale_from.min(now);
+    if now < stale_from.saturating_add(window) {
         Verdict::Stale(entry)
     } else if now < stale_from.saturating_add(entry.error_until.saturating_sub(fresh_until)) {
         Verdict::Miss { unusable: false, fallback: Some(Box::new(entry)) }
