@@ -54,7 +54,9 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     if let Some(name) = &shared.settings.cache_status {
         let left = i64::try_from(entry.head.fresh_until).unwrap_or(i64::MAX)
             - i64::try_from(now).unwrap_or(i64::MAX);
-        let ttl = Some(left.div_euclid(1000));
+        let ttl = left.div_euclid(1000);
+        // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
+        let ttl = Some(if served == Served::Stale { ttl.min(-1) } else { ttl });
         let outcome = match served {
             Served::Hit | Served::Stale => Outcome::Hit { ttl },
             Served::Collapsed => super::status::collapsed(ttl),
