@@ -179,11 +179,15 @@ async fn fly<S, B, R>(
     let deadline = started + shared.settings.run_deadline;
     let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
-    if let Some(stale) = read.fallback.take().filter(|_| failed) {
-        // RFC 5861, section 4. Those who wait have the same right to it.
-        let stale = Arc::new(*stale);
-        for lead in &run.leads {
-            lead.land(&stale);
+    if let Some(fallback) = read.fallback.take().filter(|_| failed) {
+        // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
+        // A flight of a newer one may have joiners who began after an invalidation of it.
+        let stale = Arc::new(*fallback.entry);
+        for lead in run.leads.drain(..) {
+            match &fallback.snapshot {
+                Some(snapshot) if lead.is_of(snapshot) => lead.land(&stale),
+                _ => lead.release(),
+            }
         }
         let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
         let _ = reply.send(Ok(response));

@@ -1,0 +1,124 @@
+//! P6, P12, P13, P16: what those who wait for one run get when it fails.
+
+#[macro_use]
+mod support;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Response, StatusCode};
+use axum::routing::get;
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use parking_lot::Mutex;
+use support::app::{App, request};
+use tokio::sync::{mpsc, oneshot};
+use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
+
+fn cache(store: Arc<dyn Store>) -> CacheBuilder {
+    Cache::builder(store).tenant(Tenant::header("x-gym-id")).same_for_all_users()
+}
+
+/// Runs of a handler that wait to be told their response, in the order in which they began.
+#[derive(Clone, Default)]
+struct Desk(Arc<Mutex<VecDeque<oneshot::Sender<Response<Body>>>>>);
+
+impl Desk {
+    fn router(&self) -> Router {
+        let desk = self.clone();
+        let handler = move || {
+            let (reply, told) = oneshot::channel();
+            desk.0.lock().push_back(reply);
+            async move { told.await.unwrap() }
+        };
+        Router::new().route("/", get(handler))
+    }
+
+    /// The next run, once there is one.
+    async fn next(&self) -> oneshot::Sender<Response<Body>> {
+        for _ in 0..400 {
+            if let Some(run) = self.0.lock().pop_front() {
+                return run;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("no run");
+    }
+}
+
+fn text(text: &'static str) -> Response<Body> {
+    Response::new(Body::from(text))
+}
+
+fn failure() -> Response<Body> {
+    let mut response = text("failed");
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response
+}
+
+/// A body that waits for a word before it fails.
+fn breaking() -> (mpsc::UnboundedSender<()>, Body) {
+    let (sender, mut receiver) = mpsc::unbounded_channel();
+    let stream = futures_util::stream::poll_fn(move |cx| {
+        receiver.poll_recv(cx).map(|word: Option<()>| {
+            word.map(|()| Err::<Frame<Bytes>, _>(std::io::Error::other("cut")))
+        })
+    });
+    (sender, Body::new(StreamBody::new(stream)))
+}
+
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(60)).await;
+}
+
+on_each_store! {
+    async fn p6_a_fallback_from_before_an_invalidation_is_not_given_to_who_came_after(backend: Backend) {
+        let desk = Desk::default();
+        let route = Route::get("/")
+            .ttl(Duration::from_millis(50))
+            .stale_if_error(Duration::from_secs(60));
+        let app = App::of(cache(backend.store.clone()).route(route), desk.router());
+        let ask = || {
+            let app = app.clone();
+            tokio::spawn(async move { app.get("4", "/").await })
+        };
+
+        let warm = ask();
+        desk.next().await.send(text("old")).unwrap();
+        assert_eq!(warm.await.unwrap().text(), "old");
+        app.cache.settled().await;
+        pause().await;
+
+        // Two wait for one run, both with the expired entry in their hands.
+        let first = app.clone();
+        let first = tokio::spawn(async move { first.open(request(Method::GET, "4", "/")).await });
+        let run = desk.next().await;
+        let second = ask();
+        pause().await;
+        app.cache.tenant("4").unwrap().invalidate_all().await.unwrap();
+        // The run breaks, so the second looks again, and leads under the new generations.
+        let (cut, body) = breaking();
+        run.send(Response::new(body)).unwrap();
+        let first = first.await.unwrap();
+        cut.send(()).unwrap();
+        let run = desk.next().await;
+        let third = ask();
+        pause().await;
+        run.send(failure()).unwrap();
+        // Whether it shares the failing run or not, it runs on with what is new.
+        while !third.is_finished() {
+            let next = desk.0.lock().pop_front();
+            if let Some(run) = next {
+                run.send(failure()).unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let third = third.await.unwrap();
+        assert_ne!(third.text(), "old", "{third:?}");
+        drop((first, second));
+    }
+}
