@@ -5,7 +5,8 @@ mod support;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -120,5 +121,58 @@ on_each_store! {
         let third = third.await.unwrap();
         assert_ne!(third.text(), "old", "{third:?}");
         drop((first, second));
+    }
+
+    async fn p16_those_who_wait_for_a_body_that_breaks_are_released_together(backend: Backend) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                let stream = futures_util::stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    Err::<Frame<Bytes>, _>(std::io::Error::other("cut"))
+                });
+                Response::new(Body::new(StreamBody::new(stream)))
+            }
+        };
+        let app = App::of(
+            cache(backend.store.clone()).route(Route::get("/")),
+            Router::new().route("/", get(handler)),
+        );
+        let began = Instant::now();
+        let all = (0..20).map(|_| app.open(request(Method::GET, "4", "/")));
+        let all = futures_util::future::join_all(all).await;
+        assert_eq!(all.len(), 20);
+        // One after the other would take 20 times 100 ms.
+        assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+        assert_eq!(runs.load(Ordering::SeqCst), 20);
+    }
+
+    async fn p16_a_run_past_its_deadline_is_not_waited_for_again(backend: Backend) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                let stream = futures_util::stream::once(async {
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                    Ok::<_, std::io::Error>(Frame::data(Bytes::from_static(b"slow")))
+                });
+                Response::new(Body::new(StreamBody::new(stream)))
+            }
+        };
+        let app = App::of(
+            cache(backend.store.clone())
+                .route(Route::get("/"))
+                .run_deadline(Duration::from_millis(100)),
+            Router::new().route("/", get(handler)),
+        );
+        let began = Instant::now();
+        let all = (0..10).map(|_| app.open(request(Method::GET, "4", "/")));
+        let kept = futures_util::future::join_all(all).await;
+        assert!(began.elapsed() < Duration::from_millis(600), "{:?}", began.elapsed());
+        assert_eq!(runs.load(Ordering::SeqCst), 10);
+        drop(kept);
     }
 }

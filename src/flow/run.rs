@@ -61,14 +61,8 @@ impl Run {
         Self { leads, ..self }
     }
 
-    /// The run leaves the map of flights without an answer, and gives up what it was to store.
-    fn retire(&mut self) {
-        self.snapshot = None;
-        self.lease = None;
-        self.leads.clear();
-    }
-
-    /// Nobody can share the answer: all waiters run their own, together.
+    /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
+    /// store, and all waiters run their own, together.
     fn make_private(&mut self) {
         self.snapshot = None;
         self.lease = None;
@@ -177,7 +171,9 @@ async fn fly<S, B, R>(
     shared.counters.runs.increment();
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
-    let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
+    let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {
+        return;
+    };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
     if let Some(fallback) = read.fallback.take().filter(|_| failed) {
         // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
@@ -196,9 +192,7 @@ async fn fly<S, B, R>(
     let (parts, body) = match answer {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            // An error can't be shared, and the next attempt may end the same: all together.
-            shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
-            run.make_private();
+            leave_alone(&shared, &read, &mut run);
             let _ = reply.send(Err(error));
             return;
         }
@@ -240,7 +234,7 @@ async fn fly<S, B, R>(
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },
-        Err(Broken::Failed) => run.retire(),
+        Err(Broken::Failed) => leave_alone(&shared, &read, &mut run),
         Err(Broken::Uncacheable(why)) => give_up(&shared, &read, &mut run, why),
     }
 }
@@ -253,6 +247,8 @@ impl Run {
 
 /// The handler's answer, or `None` if nobody wants it any more.
 async fn head<S, B, R>(
+    shared: &Shared,
+    read: &Read,
     origin: Origin<S, B>,
     run: &mut Run,
     reply: &mut Reply<R, S::Error>,
@@ -271,7 +267,7 @@ where
         never = keep(run.lease.as_ref()) => match never {},
     }
     // Past its deadline the run is its client's alone, for as long as there is one.
-    run.retire();
+    leave_alone(shared, read, run);
     tokio::select! {
         biased;
         answer = &mut call => Some(answer),
@@ -340,6 +336,12 @@ async fn collect<R: Body<Data = Bytes>>(
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.counters.uncacheable.increment();
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
+    leave_alone(shared, read, run);
+}
+
+/// There is no answer to share: an error, a body that broke, or nothing in time. The next attempt
+/// may end the same, so whoever waits, or comes soon, does not queue for it one after the other.
+fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
     shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
     run.make_private();
 }
