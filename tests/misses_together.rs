@@ -175,4 +175,27 @@ on_each_store! {
         assert_eq!(runs.load(Ordering::SeqCst), 10);
         drop(kept);
     }
+
+    async fn p12_a_refresh_that_fails_is_not_tried_by_every_request(backend: Backend) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move { if run == 0 { text("old") } else { failure() } }
+        };
+        let route = Route::get("/")
+            .ttl(Duration::from_millis(50))
+            .stale_while_revalidate(Duration::from_secs(60));
+        let app = App::of(
+            cache(backend.store.clone()).route(route),
+            Router::new().route("/", get(handler)),
+        );
+        app.get("4", "/").await;
+        app.cache.settled().await;
+        pause().await;
+        for _ in 0..20 {
+            assert_eq!(app.get_settled("4", "/").await.text(), "old");
+        }
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
 }

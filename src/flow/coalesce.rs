@@ -131,6 +131,10 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
     let alone = shared.uncacheables.knows(&read.names);
+    if alone && refresh {
+        // Nothing would hold one refresh back for another, and the last one came to nothing.
+        return Course::Nothing;
+    }
     loop {
         let mut leads = Vec::new();
         let flight = match snapshot.as_ref().filter(|_| !alone) {
