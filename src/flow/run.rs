@@ -211,7 +211,8 @@ async fn fly<S, B, R>(
         }
     };
     let (writer, reader) = pipe(body.size_hint());
-    let mut parts_out = clone_parts(&parts);
+    let stored_parts = clone_parts(&parts);
+    let mut parts_out = parts;
     if run.snapshot.is_some() {
         status::stored(&shared, &mut parts_out.headers, reason, plan.seconds());
     } else {
@@ -230,7 +231,7 @@ async fn fly<S, B, R>(
         }
     };
     match collected {
-        Ok(body) => match plan.entry(&shared, &read, &parts, body, started.elapsed()) {
+        Ok(body) => match plan.entry(&shared, &read, &stored_parts, body, started.elapsed()) {
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },
