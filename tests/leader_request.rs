@@ -36,6 +36,23 @@ on_each_store! {
         assert!(response.extensions().get::<Note>().is_some());
     }
 
+    async fn p2_the_content_of_a_get_decides_for_nobody_else(backend: Backend) {
+        let handler = |body: String| async move { format!("hello {body}") };
+        let app = App::of(cache(backend.store.clone()), Router::new().route("/", get(handler)));
+        for (name, value) in [("content-length", "5"), ("transfer-encoding", "chunked")] {
+            let mut fat = request(Method::GET, "4", "/");
+            fat.headers_mut().insert(name, value.parse().unwrap());
+            *fat.body_mut() = Body::from("thief");
+            app.send(fat).await.assert_bypass("content");
+            assert_eq!(app.get_settled("4", "/").await.text(), "hello ");
+        }
+        // No content is none, however it is said.
+        let mut lean = request(Method::GET, "4", "/");
+        lean.headers_mut().insert(header::CONTENT_LENGTH, "0".parse().unwrap());
+        app.cache.settled().await;
+        app.send(lean).await.assert_hit();
+    }
+
     async fn p22_an_answer_to_a_condition_is_not_stored_for_who_has_none(backend: Backend) {
         // As where a middleware gives every response a TTL, and another one answers conditions.
         for (condition, status) in [
