@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -197,5 +197,38 @@ on_each_store! {
             assert_eq!(app.get_settled("4", "/").await.text(), "old");
         }
         assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
+
+    async fn p14_a_run_for_one_client_alone_ends_with_it(backend: Backend) {
+        struct Gone(Arc<AtomicBool>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::SeqCst);
+            }
+        }
+        let gone = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&gone);
+        let handler = move || {
+            let guard = Gone(Arc::clone(&mark));
+            async move {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                drop(guard);
+                Response::new(Body::from("x"))
+            }
+        };
+        let app = App::of(
+            cache(backend.store.clone()).route(Route::get("/")).max_waiters(0),
+            Router::new().route("/", get(handler)),
+        );
+        let lead = app.clone();
+        let lead = tokio::spawn(async move { lead.get("4", "/").await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let alone = app.clone();
+        let alone = tokio::spawn(async move { alone.get("4", "/").await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        alone.abort();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(gone.load(Ordering::SeqCst));
+        lead.abort();
     }
 }

@@ -61,6 +61,11 @@ impl Run {
         Self { leads, ..self }
     }
 
+    /// Whether the run is its client's alone: nobody can wait for it, and nothing is stored.
+    fn is_private(&self) -> bool {
+        self.snapshot.is_none() && self.leads.is_empty()
+    }
+
     /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
     /// store, and all waiters run their own, together.
     fn make_private(&mut self) {
@@ -126,7 +131,8 @@ impl Drop for Lease {
 ///
 /// # Dropping
 ///
-/// The run goes on to its end, for those who wait for it and for the store.
+/// The run goes on to its end, for those who wait for it and for the store. One that is for
+/// neither ends.
 pub(crate) async fn launch<S, B, R>(
     shared: Arc<Shared>,
     read: Box<Read>,
@@ -210,6 +216,14 @@ async fn fly<S, B, R>(
             return;
         }
     };
+    if run.is_private() {
+        // There is nobody to read ahead for.
+        let mut response = Response::from_parts(parts, ResponseBody::pass(body));
+        let detail = run.bypass.map(Bypass::as_str);
+        status::forwarded(&shared, response.headers_mut(), reason, detail);
+        let _ = reply.send(Ok(response));
+        return;
+    }
     let (writer, reader) = pipe(body.size_hint());
     let stored_parts = clone_parts(&parts);
     let mut parts_out = parts;
@@ -261,14 +275,17 @@ where
 {
     let call = origin.run();
     tokio::pin!(call);
-    tokio::select! {
-        biased;
-        answer = &mut call => return Some(answer),
-        () = tokio::time::sleep_until(deadline) => {}
-        never = keep(run.lease.as_ref()) => match never {},
+    if !run.is_private() {
+        tokio::select! {
+            biased;
+            answer = &mut call => return Some(answer),
+            () = tokio::time::sleep_until(deadline) => {}
+            never = keep(run.lease.as_ref()) => match never {},
+        }
+        // Past its deadline the run is its client's alone.
+        leave_alone(shared, read, run);
     }
-    // Past its deadline the run is its client's alone, for as long as there is one.
-    leave_alone(shared, read, run);
+    // As without a cache: it ends with its client.
     tokio::select! {
         biased;
         answer = &mut call => Some(answer),
