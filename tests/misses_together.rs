@@ -231,4 +231,31 @@ on_each_store! {
         assert!(gone.load(Ordering::SeqCst));
         lead.abort();
     }
+
+    async fn p12_one_refresh_runs_however_few_may_wait(backend: Backend) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move || {
+            let run = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                tokio::time::sleep(Duration::from_millis(if run == 0 { 0 } else { 300 })).await;
+                text("old")
+            }
+        };
+        let route = Route::get("/")
+            .ttl(Duration::from_millis(50))
+            .stale_while_revalidate(Duration::from_secs(60));
+        let app = App::of(
+            cache(backend.store.clone()).route(route).max_waiters(0),
+            Router::new().route("/", get(handler)),
+        );
+        app.get("4", "/").await;
+        app.cache.settled().await;
+        pause().await;
+        for _ in 0..10 {
+            assert_eq!(app.get("4", "/").await.text(), "old");
+        }
+        app.cache.settled().await;
+        assert_eq!(runs.load(Ordering::SeqCst), 2);
+    }
 }

@@ -140,7 +140,7 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
         let flight = match snapshot.as_ref().filter(|_| !alone) {
             Some(snapshot) => {
                 match shared.flights.board(&read.names, snapshot, shared.settings.max_waiters) {
-                    Seat::Join(_) if refresh => return Course::Nothing,
+                    Seat::Join(_) | Seat::Full if refresh => return Course::Nothing,
                     Seat::Join(flight) => Some(flight),
                     Seat::Full => return Course::Run(Run::unshared()),
                     Seat::Lead(lead) | Seat::LeadNext(lead, _) => {
