@@ -258,4 +258,31 @@ on_each_store! {
         app.cache.settled().await;
         assert_eq!(runs.load(Ordering::SeqCst), 2);
     }
+
+    async fn p13_cold_misses_run_once_without_leases_too(backend: Backend) {
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&runs);
+        let handler = move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                "x"
+            }
+        };
+        for leases in [true, false] {
+            let cache = cache(backend.store.clone())
+                .namespace(if leases { "with" } else { "without" })
+                .leases(leases)
+                .lookup_timeout(Duration::from_secs(1))
+                .route(Route::get("/"));
+            let app = App::of(cache, Router::new().route("/", get(handler.clone())));
+            runs.store(0, Ordering::SeqCst);
+            // Nothing is known of this tenant yet, so nobody's look-up finds a generation.
+            let all = (0..20).map(|_| app.get("4", "/"));
+            for answer in futures_util::future::join_all(all).await {
+                assert_eq!(answer.text(), "x");
+            }
+            assert_eq!(runs.load(Ordering::SeqCst), 1, "leases: {leases}");
+        }
+    }
 }
