@@ -218,3 +218,32 @@ fn rules_and_sets() {
         "background"
     );
 }
+
+#[test]
+fn a_catch_all_is_no_parameter_of_a_path() {
+    let files = || {
+        Cache::builder(MemoryStore::new())
+            .tenant(Tenant::header("x-gym-id"))
+            .route(Route::get("/files/{*path}").tag("file:{path}"))
+            .route(Route::get("/thumbs/{*path}").key("thumbs:{path}"))
+    };
+    let upload = || On::post("/upload/{*path}");
+    for rule in [
+        upload().path("/files/{path}"),
+        upload().subtree("/files/{path}"),
+        upload().pattern("/files/{path}"),
+    ] {
+        refused!(
+            files().invalidate(rule),
+            ConfigError::Contradiction { .. },
+            "/upload/{*path}",
+            "subtree"
+        );
+    }
+    // A value in a tag or in a key's text has no segments.
+    for rule in
+        [upload().tag("file:{path}"), upload().pattern("thumbs:{path}"), upload().subtree("/files")]
+    {
+        files().invalidate(rule).build().unwrap();
+    }
+}

@@ -122,6 +122,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     if let Some(why) = bypass_by_request(&parts.method, &parts.headers) {
         return Err(match why {
             RequestBypass::Range => Bypass::Range,
+            RequestBypass::Content => Bypass::Content,
             _ => Bypass::Upgrade,
         });
     }

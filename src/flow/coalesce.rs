@@ -131,12 +131,16 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
     let alone = shared.uncacheables.knows(&read.names);
+    if alone && refresh {
+        // Nothing would hold one refresh back for another, and the last one came to nothing.
+        return Course::Nothing;
+    }
     loop {
         let mut leads = Vec::new();
         let flight = match snapshot.as_ref().filter(|_| !alone) {
             Some(snapshot) => {
                 match shared.flights.board(&read.names, snapshot, shared.settings.max_waiters) {
-                    Seat::Join(_) if refresh => return Course::Nothing,
+                    Seat::Join(_) | Seat::Full if refresh => return Course::Nothing,
                     Seat::Join(flight) => Some(flight),
                     Seat::Full => return Course::Run(Run::unshared()),
                     Seat::Lead(lead) | Seat::LeadNext(lead, _) => {

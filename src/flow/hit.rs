@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
 use crate::body::ResponseBody;
@@ -45,8 +45,10 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         *response.status_mut() = status;
         *response.headers_mut() = headers;
     }
+    // RFC 9110, section 8.6: what has no content by its status has no length either.
+    let has_length = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    if head && !headers.contains_key(CONTENT_LENGTH) {
+    if head && has_length && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.

@@ -61,14 +61,13 @@ impl Run {
         Self { leads, ..self }
     }
 
-    /// The run leaves the map of flights without an answer, and gives up what it was to store.
-    fn retire(&mut self) {
-        self.snapshot = None;
-        self.lease = None;
-        self.leads.clear();
+    /// Whether the run is its client's alone: nobody can wait for it, and nothing is stored.
+    fn is_private(&self) -> bool {
+        self.snapshot.is_none() && self.leads.is_empty()
     }
 
-    /// Nobody can share the answer: all waiters run their own, together.
+    /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
+    /// store, and all waiters run their own, together.
     fn make_private(&mut self) {
         self.snapshot = None;
         self.lease = None;
@@ -132,7 +131,8 @@ impl Drop for Lease {
 ///
 /// # Dropping
 ///
-/// The run goes on to its end, for those who wait for it and for the store.
+/// The run goes on to its end, for those who wait for it and for the store. One that is for
+/// neither ends.
 pub(crate) async fn launch<S, B, R>(
     shared: Arc<Shared>,
     read: Box<Read>,
@@ -177,13 +177,19 @@ async fn fly<S, B, R>(
     shared.counters.runs.increment();
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
-    let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
+    let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {
+        return;
+    };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
-    if let Some(stale) = read.fallback.take().filter(|_| failed) {
-        // RFC 5861, section 4. Those who wait have the same right to it.
-        let stale = Arc::new(*stale);
-        for lead in &run.leads {
-            lead.land(&stale);
+    if let Some(fallback) = read.fallback.take().filter(|_| failed) {
+        // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
+        // A flight of a newer one may have joiners who began after an invalidation of it.
+        let stale = Arc::new(*fallback.entry);
+        for lead in run.leads.drain(..) {
+            match &fallback.snapshot {
+                Some(snapshot) if lead.is_of(snapshot) => lead.land(&stale),
+                _ => lead.release(),
+            }
         }
         let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
         let _ = reply.send(Ok(response));
@@ -192,9 +198,7 @@ async fn fly<S, B, R>(
     let (parts, body) = match answer {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            // An error can't be shared, and the next attempt may end the same: all together.
-            shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
-            run.make_private();
+            leave_alone(&shared, &read, &mut run);
             let _ = reply.send(Err(error));
             return;
         }
@@ -212,8 +216,17 @@ async fn fly<S, B, R>(
             return;
         }
     };
+    if run.is_private() {
+        // There is nobody to read ahead for.
+        let mut response = Response::from_parts(parts, ResponseBody::pass(body));
+        let detail = run.bypass.map(Bypass::as_str);
+        status::forwarded(&shared, response.headers_mut(), reason, detail);
+        let _ = reply.send(Ok(response));
+        return;
+    }
     let (writer, reader) = pipe(body.size_hint());
-    let mut parts_out = clone_parts(&parts);
+    let stored_parts = clone_parts(&parts);
+    let mut parts_out = parts;
     if run.snapshot.is_some() {
         status::stored(&shared, &mut parts_out.headers, reason, plan.seconds());
     } else {
@@ -232,11 +245,11 @@ async fn fly<S, B, R>(
         }
     };
     match collected {
-        Ok(body) => match plan.entry(&shared, &read, &parts, body, started.elapsed()) {
+        Ok(body) => match plan.entry(&shared, &read, &stored_parts, body, started.elapsed()) {
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },
-        Err(Broken::Failed) => run.retire(),
+        Err(Broken::Failed) => leave_alone(&shared, &read, &mut run),
         Err(Broken::Uncacheable(why)) => give_up(&shared, &read, &mut run, why),
     }
 }
@@ -249,6 +262,8 @@ impl Run {
 
 /// The handler's answer, or `None` if nobody wants it any more.
 async fn head<S, B, R>(
+    shared: &Shared,
+    read: &Read,
     origin: Origin<S, B>,
     run: &mut Run,
     reply: &mut Reply<R, S::Error>,
@@ -260,14 +275,17 @@ where
 {
     let call = origin.run();
     tokio::pin!(call);
-    tokio::select! {
-        biased;
-        answer = &mut call => return Some(answer),
-        () = tokio::time::sleep_until(deadline) => {}
-        never = keep(run.lease.as_ref()) => match never {},
+    if !run.is_private() {
+        tokio::select! {
+            biased;
+            answer = &mut call => return Some(answer),
+            () = tokio::time::sleep_until(deadline) => {}
+            never = keep(run.lease.as_ref()) => match never {},
+        }
+        // Past its deadline the run is its client's alone.
+        leave_alone(shared, read, run);
     }
-    // Past its deadline the run is its client's alone, for as long as there is one.
-    run.retire();
+    // As without a cache: it ends with its client.
     tokio::select! {
         biased;
         answer = &mut call => Some(answer),
@@ -336,6 +354,12 @@ async fn collect<R: Body<Data = Bytes>>(
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.counters.uncacheable.increment();
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
+    leave_alone(shared, read, run);
+}
+
+/// There is no answer to share: an error, a body that broke, or nothing in time. The next attempt
+/// may end the same, so whoever waits, or comes soon, does not queue for it one after the other.
+fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
     shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
     run.make_private();
 }

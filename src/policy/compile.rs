@@ -172,6 +172,18 @@ impl<'a> Draft<'a> {
             }
     }
 
+    /// Whether a target reaches keys of this route by the segments of their path.
+    fn has_segments_of(&self, target: &ScopeTemplate) -> bool {
+        match target.kind() {
+            ScopeKind::Path | ScopeKind::Subtree => true,
+            ScopeKind::Pattern => {
+                matches!(self.key, KeyTemplate::Path)
+                    && target.reach(&self.path, &self.key) != Reach::Never
+            }
+            ScopeKind::Tag => false,
+        }
+    }
+
     fn finish(self, declared: &[Declared]) -> Result<CachedRoute, ConfigError> {
         let route = self.route;
         let mut scopes: Vec<_> = self.tags.into_iter().map(ScopePlan::tagged).collect();
@@ -238,6 +250,16 @@ impl Known<'_> {
         for target in &targets {
             let has = |name: &str| path.params().any(|param| param == name);
             check_bound(&declaration, target.as_str(), target, has)?;
+            if path.rest().is_some_and(|rest| target.params().any(|param| param == rest))
+                && self.drafts.iter().any(|draft| draft.has_segments_of(target))
+            {
+                return Err(ConfigError::Contradiction {
+                    path: declaration,
+                    reason: "a catch-all stands for several segments, and a parameter of a target \
+                             for one, so that nothing below the first would be reached: name a \
+                             subtree above it, or a tag",
+                });
+            }
         }
         Ok(WriteRule {
             targets,

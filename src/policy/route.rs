@@ -186,7 +186,8 @@ impl Route {
     /// For how long after its TTL, or after a [soft](crate::On::soft) invalidation, a response is
     /// served stale while one request refreshes it in the background (RFC 5861, section 3).
     ///
-    /// A hard invalidation ends it at once.
+    /// A hard invalidation ends it at once. A response with `must-revalidate` or `proxy-revalidate`
+    /// is never served stale, neither here nor on [errors](Self::stale_if_error).
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
         self

@@ -18,6 +18,8 @@ pub enum Bypass {
     BadIdentity,
     /// The request asks for a range.
     Range,
+    /// The request has content, which is no part of a key.
+    Content,
     /// The request wants to change the protocol.
     Upgrade,
     /// The path has dot segments.
@@ -50,6 +52,7 @@ impl Bypass {
             Self::NoIdentity => "no-identity",
             Self::BadIdentity => "bad-identity",
             Self::Range => "range",
+            Self::Content => "content",
             Self::Upgrade => "upgrade",
             Self::DotSegment => "dot-segment",
             Self::MalformedEscape => "malformed-escape",

@@ -100,6 +100,7 @@ impl Scopes {
 
     /// Adds a token and closes the scope until the latest deadline.
     pub(super) fn close(&mut self, name: &str, token: LeaseToken, now: Millis, deadline: Millis) {
+        self.sweep(now);
         let tokens = self.fences.entry(name.into()).or_default();
         tokens.retain(|(held, until)| *held != token && *until > now);
         tokens.push((token, deadline));
@@ -304,4 +305,20 @@ impl Tenant {
 
 fn fresh(current: Id) -> Generation {
     Generation::Open { current, behind: [None; Generation::SOFT] }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_alone_do_not_fill_the_memory() {
+        let mut scopes = Scopes::default();
+        for now in 0..100_000 {
+            // As held after a write that was lost: nobody lifts it, and nobody reads.
+            scopes.close(&format!("path:/users/{now}"), LeaseToken::random(), now, now + 10);
+        }
+        assert!(scopes.generations.len() < 200, "{}", scopes.generations.len());
+        assert!(scopes.fences.len() < 200, "{}", scopes.fences.len());
+    }
 }
