@@ -1,0 +1,301 @@
+//! Clients of the fleet: readers and writers, through the layer and from code.
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use bytes::Bytes;
+use fastrand::Rng;
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt;
+use tower_response_cache::{InvalidateError, Scope};
+
+use crate::checker::{Kind, Read, Seen, Via, Write};
+use crate::fleet::{Fleet, get, request};
+use crate::source::{
+    End, Injected, Key, LIST, NEWS, PRICES, Plan, TARGETS, TENANTS, all_keys, order, version_in,
+};
+
+/// Nobody may wait longer than this: the limits of the configuration add up to less than 5 s.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+/// How the clients of one run behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Traffic {
+    pub readers: usize,
+    pub writers: usize,
+    /// What the writers do.
+    pub writes: Writes,
+    /// Whether handlers fail and clients leave.
+    pub trouble: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    Every,
+    /// `delete_pattern` alone.
+    Patterns,
+    /// Hard invalidations from code alone.
+    Paths,
+}
+
+impl Traffic {
+    pub fn full() -> Self {
+        Self { readers: 12, writers: 4, writes: Writes::Every, trouble: true }
+    }
+
+    /// Nothing that fails or leaves, and one kind of write.
+    pub fn plain(writes: Writes) -> Self {
+        Self { readers: 12, writers: 2, writes, trouble: false }
+    }
+}
+
+/// Reads until it is aborted.
+pub async fn reader(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
+    loop {
+        let instance = rng.usize(..fleet.instances.len());
+        let key = random_key(&mut rng);
+        let plan = read_plan(&mut rng, key, traffic.trouble);
+        let stay =
+            (traffic.trouble && rng.u8(..) < 30).then(|| Duration::from_micros(rng.u64(..20_000)));
+        read(&fleet, instance, key, plan, stay).await;
+        sleep(Duration::from_micros(rng.u64(..3000))).await;
+    }
+}
+
+/// One read, noted. A client with a limited stay leaves at its end, wherever it is then.
+pub async fn read(
+    fleet: &Fleet,
+    instance: usize,
+    key: Key,
+    plan: Plan,
+    stay: Option<Duration>,
+) -> Seen {
+    let router = fleet.instances[instance].router.clone();
+    let begin = fleet.history.now();
+    let answer = AssertUnwindSafe(ask(router, get(key, plan))).catch_unwind();
+    let seen = match timeout(stay.unwrap_or(PATIENCE), answer).await {
+        Err(_) if stay.is_some() => Seen::Left,
+        Err(_) => Seen::Hung,
+        Ok(answer) => judge(key, answer),
+    };
+    let end = fleet.history.now();
+    fleet.history.read(Read { instance, key, begin, end, seen: seen.clone() });
+    seen
+}
+
+type Answer = Result<(StatusCode, HeaderMap, Result<Bytes, axum::Error>), Box<dyn Any + Send>>;
+
+async fn ask(
+    router: axum::Router,
+    request: Request<Body>,
+) -> (StatusCode, HeaderMap, Result<Bytes, axum::Error>) {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes);
+    (parts.status, parts.headers, body)
+}
+
+fn judge(key: Key, answer: Answer) -> Seen {
+    let (status, headers, body) = match answer {
+        Err(panic) if panic.is::<Injected>() => return Seen::Failed,
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+            return Seen::Wrong(format!("a panic: {text:?}"));
+        }
+        Ok(answer) => answer,
+    };
+    let Ok(body) = body else { return Seen::Wrong("the body broke off".to_owned()) };
+    if status == StatusCode::INTERNAL_SERVER_ERROR && headers.contains_key("x-handler") {
+        return Seen::Failed;
+    }
+    if status != StatusCode::OK {
+        return Seen::Wrong(format!("status {status}"));
+    }
+    let Some(version) = version_in(key, &body) else {
+        return Seen::Wrong(format!("not its answer: {body:?}"));
+    };
+    let told = headers.get("cache-status").map_or("", |value| value.to_str().unwrap());
+    let via = if told.contains("; hit") {
+        Via::Hit
+    } else if told.contains("; collapsed") {
+        Via::Collapsed
+    } else if told.contains("fwd=bypass") {
+        Via::Bypass
+    } else if told.contains("fwd=miss") {
+        Via::Miss
+    } else {
+        return Seen::Wrong(format!("Cache-Status {told:?}"));
+    };
+    Seen::Version(version, via)
+}
+
+/// Writes until it is aborted.
+pub async fn writer(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
+    loop {
+        let instance = rng.usize(..fleet.instances.len());
+        let tenant = TENANTS[rng.usize(..TENANTS.len())];
+        let stay =
+            (traffic.trouble && rng.u8(..) < 40).then(|| Duration::from_micros(rng.u64(..12_000)));
+        let by_request = match traffic.writes {
+            Writes::Every => rng.bool(),
+            Writes::Patterns | Writes::Paths => false,
+        };
+        if by_request {
+            let plan = write_plan(&mut rng, traffic.trouble);
+            let write = by_layer(&fleet, instance, tenant, &mut rng, plan);
+            leave_after(stay, AssertUnwindSafe(write).catch_unwind()).await;
+        } else {
+            let call = match traffic.writes {
+                Writes::Every => rng.u8(..8),
+                Writes::Patterns => 6,
+                Writes::Paths => 0,
+            };
+            by_code(&fleet, instance, tenant, call, &mut rng, stay).await;
+        }
+        sleep(Duration::from_micros(rng.u64(..12_000))).await;
+    }
+}
+
+async fn leave_after<T>(stay: Option<Duration>, work: impl Future<Output = T>) -> Option<T> {
+    match stay {
+        None => Some(work.await),
+        Some(stay) => timeout(stay, work).await.ok(),
+    }
+}
+
+/// A mutating request; its answer is the confirmation.
+async fn by_layer(fleet: &Fleet, instance: usize, tenant: &'static str, rng: &mut Rng, plan: Plan) {
+    let user = if rng.bool() { "1" } else { "2" };
+    let of_user = keys_where(tenant, |target| in_subtree(target, user));
+    let (how, target, keys) = match rng.u8(..16) {
+        0..4 => {
+            let keys = keys_where(tenant, |target| in_subtree(target, user) || target == LIST);
+            ("PUT /users/{id}", format!("/users/{user}"), keys)
+        }
+        4..7 => ("PUT fenced", format!("/users/{user}/fenced"), of_user),
+        7..9 => ("PUT held", format!("/users/{user}/held"), of_user),
+        9 => ("PUT /plans", "/plans".to_owned(), all_keys().collect()),
+        10..12 => ("PUT hard news", "/news/1/hard".to_owned(), vec![Key { tenant, target: NEWS }]),
+        12..14 => ("PUT soft news", "/news/1/soft".to_owned(), vec![Key { tenant, target: NEWS }]),
+        _ => ("PUT prices", PRICES.to_owned(), vec![Key { tenant, target: PRICES }]),
+    };
+    let mut sent = request(Method::PUT, tenant, &target, plan);
+    let ticket = rng.u64(..);
+    sent.headers_mut().insert("x-order", order(ticket, &keys).parse().unwrap());
+    let router = fleet.instances[instance].router.clone();
+    let (status, headers, _) = ask(router, sent).await;
+    let told = fleet.history.now();
+    // Of a soft rule, which doesn't ask for confirmation, nothing is known.
+    let Some(version) = fleet.source.redeem(ticket).filter(|_| how != "PUT soft news") else {
+        return;
+    };
+    let kind = if headers.contains_key("x-handler") {
+        Kind::Hard
+    } else {
+        // The layer answers by itself only if it could not confirm.
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{how}");
+        Kind::Unconfirmed(instance)
+    };
+    fleet.history.write(Write { keys, version, told, kind, how });
+}
+
+/// A commit, and an invalidation by a call.
+async fn by_code(
+    fleet: &Fleet,
+    instance: usize,
+    tenant: &'static str,
+    call: u8,
+    rng: &mut Rng,
+    stay: Option<Duration>,
+) {
+    let user = if rng.bool() { "1" } else { "2" };
+    let path = format!("/users/{user}");
+    let cache = fleet.instances[instance].cache.tenant(tenant).unwrap();
+    let in_path = |target: &str| in_subtree(target, user);
+    let (how, keys) = match call {
+        0 => ("path", keys_where(tenant, |target| target == path)),
+        1 => ("subtree", keys_where(tenant, in_path)),
+        2 => ("pattern", keys_where(tenant, |target| target == LIST)),
+        3 => ("tag", keys_where(tenant, in_path)),
+        4 => ("set", keys_where(tenant, |target| in_path(target) || target == LIST)),
+        5 => ("tenant", keys_where(tenant, |_| true)),
+        6 => ("delete_pattern", keys_where(tenant, in_path)),
+        _ => ("soften", keys_where(tenant, |target| target == NEWS)),
+    };
+    let id = [("id", user)];
+    let version = fleet.source.commit(&keys);
+    let done = match call {
+        0 => leave_after(stay, cache.invalidate(&Scope::path(&path))).await,
+        1 => leave_after(stay, cache.invalidate(&Scope::subtree(&path))).await,
+        2 => leave_after(stay, cache.invalidate(&Scope::pattern("users:*"))).await,
+        3 => {
+            let scope = Scope::tag("user:{id}").with("id", user);
+            leave_after(stay, cache.invalidate(&scope)).await
+        }
+        4 => leave_after(stay, cache.invalidate_set("user", &id)).await,
+        5 => leave_after(stay, cache.invalidate_all()).await,
+        6 => {
+            leave_after(stay, cache.delete_pattern(&format!("{path}*")).map(|r| r.map(drop))).await
+        }
+        _ => leave_after(stay, cache.soften(&Scope::path(NEWS))).await,
+    };
+    let told = fleet.history.now();
+    let kind = match (done, call) {
+        (Some(Ok(())), 7..) => Kind::Soft,
+        (Some(Ok(())), _) => Kind::Hard,
+        // What stops midway is for its caller to call again.
+        (None | Some(Err(_)), 6) => {
+            fleet.owe(tenant, format!("{path}*"));
+            return;
+        }
+        (Some(Err(InvalidateError::Store(_))), _) => Kind::Unconfirmed(instance),
+        (Some(Err(error)), _) => panic!("{how}: {error}"),
+        (None, _) => return,
+    };
+    fleet.history.write(Write { keys, version, told, kind, how });
+}
+
+fn keys_where(tenant: &'static str, is_meant: impl Fn(&str) -> bool) -> Vec<Key> {
+    let targets = TARGETS.into_iter().filter(|target| is_meant(target));
+    targets.map(|target| Key { tenant, target }).collect()
+}
+
+fn in_subtree(target: &str, user: &str) -> bool {
+    let rest = target.strip_prefix("/users/").and_then(|rest| rest.strip_prefix(user));
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn random_key(rng: &mut Rng) -> Key {
+    Key { tenant: TENANTS[rng.usize(..TENANTS.len())], target: TARGETS[rng.usize(..TARGETS.len())] }
+}
+
+fn read_plan(rng: &mut Rng, key: Key, trouble: bool) -> Plan {
+    let first = Duration::from_micros(rng.u64(..20_000));
+    let second = if rng.u8(..4) == 0 { rng.u64(..8000) } else { 0 };
+    let failures = if key.target == PRICES { 100 } else { 6 };
+    let end = match rng.u8(..) {
+        _ if !trouble => End::Answer,
+        at if at < failures => End::Fail,
+        at if at < failures + 4 => End::Panic,
+        _ => End::Answer,
+    };
+    Plan { first, second: Duration::from_micros(second), end }
+}
+
+fn write_plan(rng: &mut Rng, trouble: bool) -> Plan {
+    let [first, second] = [rng.u64(..3000), rng.u64(..10_000)].map(Duration::from_micros);
+    let end = match rng.u8(..) {
+        _ if !trouble => End::Answer,
+        0..20 => End::Fail,
+        20..30 => End::Panic,
+        _ => End::Answer,
+    };
+    Plan { first, second, end }
+}
