@@ -16,7 +16,7 @@ use super::run::{self, Run};
 use super::status;
 use crate::body::ResponseBody;
 use crate::cache::Shared;
-use crate::entry::Entry;
+use crate::entry::{Entry, Snapshot};
 use crate::key::Names;
 use crate::policy::CachedRoute;
 use crate::protocol::Fwd;
@@ -31,7 +31,15 @@ pub(crate) struct Read {
     /// Whether the method is HEAD: answered from what GET stored, and never stored.
     pub(crate) head: bool,
     /// What is served if the handler fails.
-    pub(crate) fallback: Option<Box<Entry>>,
+    pub(crate) fallback: Option<Fallback>,
+}
+
+/// An old entry that may be served if the handler fails.
+pub(crate) struct Fallback {
+    pub(crate) entry: Box<Entry>,
+    /// Under what it was found. Whoever waits under something else may have begun after an
+    /// invalidation of it.
+    pub(crate) snapshot: Option<Snapshot>,
 }
 
 /// Answers a read.
@@ -61,7 +69,8 @@ where
         Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
         Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
         Verdict::Miss { unusable, fallback } => {
-            read.fallback = fallback;
+            let snapshot = found.snapshot();
+            read.fallback = fallback.map(|entry| Fallback { entry, snapshot });
             (None, unusable)
         }
     };

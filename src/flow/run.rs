@@ -180,12 +180,17 @@ async fn fly<S, B, R>(
     let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
     if let Some(stale) = read.fallback.take().filter(|_| failed) {
-        // RFC 5861, section 4. Those who wait have the same right to it.
-        let stale = Arc::new(*stale);
-        for lead in &run.leads {
-            lead.land(&stale);
+        // RFC 5861, section 4. Those who saw the same snapshot have the same right to it; others
+        // joined a later one, which this entry may not be valid under.
+        let entry = Arc::new(*stale.entry);
+        for lead in run.leads.drain(..) {
+            if stale.snapshot.as_ref().is_some_and(|snapshot| lead.is_of(snapshot)) {
+                lead.land(&entry);
+            } else {
+                lead.release();
+            }
         }
-        let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
+        let response = hit::respond(&shared, (*entry).clone(), false, Served::Stale);
         let _ = reply.send(Ok(response));
         return;
     }
