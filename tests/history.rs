@@ -17,26 +17,31 @@ mod support;
 mod checker;
 #[path = "history/control.rs"]
 mod control;
+#[path = "history/crash.rs"]
+mod crash;
 #[path = "history/faults.rs"]
 mod faults;
 #[path = "history/fleet.rs"]
 mod fleet;
+#[path = "history/readers.rs"]
+mod readers;
+#[path = "history/runs.rs"]
+mod runs;
 #[path = "history/source.rs"]
 mod source;
-#[path = "history/workers.rs"]
-mod workers;
+#[path = "history/traffic.rs"]
+mod traffic;
+#[path = "history/writers.rs"]
+mod writers;
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
-use checker::{Seen, Via};
 use control::{Twist, Twisted};
-use fastrand::Rng;
-use faults::{Fault, Faults};
+use faults::Fault;
 use fleet::{Fleet, INSTANCES, redis_store};
-use source::{Plan, all_keys};
+use runs::{found, run};
 use support::redis_server::RedisServer;
-use tokio::task::JoinSet;
-use workers::{Traffic, Writes, reader, writer};
+use traffic::{Traffic, Writes};
 
 macro_rules! histories {
     ($($(#[$attribute:meta])* $name:ident: $faults:expr;)*) => {$(
@@ -79,6 +84,19 @@ async fn with_clocks_apart() {
     drop(server);
 }
 
+/// P10: a fence keeps what it covers when its process is gone before the invalidation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_instances_that_crash() {
+    let server = RedisServer::start();
+    let fleet = over(&server, false);
+    let crashes = crash::begin(fleet.clone(), server.url());
+    let server =
+        run("with_instances_that_crash", &fleet, server, &[Fault::ForgetScripts], Traffic::full())
+            .await;
+    crashes.end();
+    drop(server);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_invalidations_that_do_nothing_are_found() {
     control(Twist::Deaf, Traffic::plain(Writes::Every)).await;
@@ -103,13 +121,17 @@ async fn control_flights_under_a_constant_snapshot_are_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_old_snapshots_that_are_trusted_are_found() {
     let server = RedisServer::start();
-    let stores = (0..INSTANCES).map(|_| std::sync::Arc::new(redis_store(&server.url(), true)) as _);
-    let fleet = Fleet::new(stores);
+    let fleet = over(&server, true);
     let faults = &[Fault::RestartFromOldSnapshot];
     found("control_trusted_snapshots", fleet, server, faults, Traffic::plain(Writes::Every)).await;
 }
 
-/// A run in which nothing must be found.
+/// Three instances over one server.
+fn over(server: &RedisServer, trust_restarts: bool) -> Fleet {
+    let store = || Arc::new(redis_store(&server.url(), trust_restarts)) as _;
+    Fleet::new((0..INSTANCES).map(|_| store()))
+}
+
 async fn clean(name: &str, faults: &'static [Fault]) {
     let server = RedisServer::start();
     let stores =
@@ -124,150 +146,4 @@ async fn control(twist: Twist, traffic: Traffic) {
     let stores = (0..INSTANCES).map(|_| Twisted::new(redis_store(&server.url(), false), twist));
     let fleet = Fleet::new(stores);
     found(&format!("control {twist:?}"), fleet, server, &[], traffic).await;
-}
-
-async fn run(
-    name: &str,
-    fleet: &Fleet,
-    server: RedisServer,
-    faults: &'static [Fault],
-    traffic: Traffic,
-) -> RedisServer {
-    let mut rng = Rng::with_seed(seed());
-    let faults = Faults::begin(server, faults, fleet.history.clone(), rng.fork());
-    let mut clients = start(fleet, traffic, &mut rng);
-    watch(&mut clients, duration()).await;
-    stop(clients).await;
-    let server = tokio::task::spawn_blocking(move || faults.end()).await.unwrap();
-    finish(fleet).await;
-    summarize(name, fleet, 0);
-    let versions = fleet.history.count(|seen| matches!(seen, Seen::Version(..)));
-    let hits = fleet.history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)));
-    assert!(versions > 100 && hits > 0, "{name}: too little has happened to prove anything");
-    server
-}
-
-/// Runs until something is found, which must be soon.
-async fn found(
-    name: &str,
-    fleet: Fleet,
-    server: RedisServer,
-    faults: &'static [Fault],
-    traffic: Traffic,
-) {
-    let mut rng = Rng::with_seed(seed());
-    let faults = Faults::begin(server, faults, fleet.history.clone(), rng.fork());
-    let mut clients = start(&fleet, traffic, &mut rng);
-    let began = Instant::now();
-    let mut violations = 0;
-    while violations == 0 && began.elapsed() < Duration::from_secs(20) {
-        watch(&mut clients, Duration::from_millis(300)).await;
-        violations = fleet.history.violations(&fleet.source).len();
-    }
-    stop(clients).await;
-    tokio::task::spawn_blocking(move || faults.end()).await.unwrap();
-    summarize(name, &fleet, violations);
-    assert!(violations > 0, "{name}: the checker is blind");
-}
-
-fn start(fleet: &Fleet, traffic: Traffic, rng: &mut Rng) -> JoinSet<()> {
-    let mut clients = JoinSet::new();
-    for _ in 0..traffic.readers {
-        clients.spawn(reader(fleet.clone(), traffic, rng.fork()));
-    }
-    for _ in 0..traffic.writers {
-        clients.spawn(writer(fleet.clone(), traffic, rng.fork()));
-    }
-    clients
-}
-
-/// Lets the clients work, and sees that none of them fails.
-async fn watch(clients: &mut JoinSet<()>, span: Duration) {
-    if let Ok(Some(ended)) = tokio::time::timeout(span, clients.join_next()).await {
-        ended.unwrap();
-        unreachable!("clients go on until they are aborted");
-    }
-}
-
-async fn stop(mut clients: JoinSet<()>) {
-    clients.shutdown().await;
-}
-
-/// After the traffic nothing is left unconfirmed, and everybody sees the last version of everything:
-/// no write was lost, whatever became of its client.
-async fn finish(fleet: &Fleet) {
-    for instance in &*fleet.instances {
-        let left = instance.cache.shutdown(Duration::from_secs(20)).await;
-        left.expect("invalidations are confirmed once the server is well");
-    }
-    fleet.pay().await;
-    let mut late = Vec::new();
-    for key in all_keys() {
-        for instance in 0..fleet.instances.len() {
-            // What a soft invalidation reached is refreshed by the first who ask.
-            let mut tries = if key.target == source::NEWS { 10 } else { 1 };
-            loop {
-                let seen = workers::read(fleet, instance, key, Plan::prompt(), None).await;
-                let latest = fleet.source.version(key);
-                tries -= 1;
-                if matches!(seen, Seen::Version(version, _) if version == latest) {
-                    break;
-                }
-                if tries == 0 {
-                    late.push(format!("{key:?} at {instance}: {seen:?}, not {latest}"));
-                    break;
-                }
-                fleet.instances[instance].cache.settled().await;
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        }
-    }
-    let violations = fleet.history.violations(&fleet.source);
-    for violation in violations.iter().take(3) {
-        eprintln!("{violation}");
-    }
-    assert!(
-        violations.is_empty() && late.is_empty(),
-        "HISTORY_SEED={}: {} violations, writes lost at the end: {late:#?}",
-        seed(),
-        violations.len(),
-    );
-}
-
-fn summarize(name: &str, fleet: &Fleet, violations: usize) {
-    let history = &fleet.history;
-    let (mut stale, mut collapsed, mut unconfirmed) = (0, 0, 0);
-    for instance in &*fleet.instances {
-        let stats = instance.cache.stats();
-        stale += stats.stale;
-        collapsed += stats.collapsed;
-        unconfirmed += stats.unconfirmed;
-    }
-    let hits = history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)));
-    println!(
-        "{name}: reads {}, hits {hits}, stale {stale}, collapsed {collapsed}, failed {}, left {}, \
-         slowest {:?}, writes {}, unconfirmed {unconfirmed}, faults {:?}, violations {violations}, \
-         seed {}",
-        history.count(|_| true),
-        history.count(|seen| *seen == Seen::Failed),
-        history.count(|seen| *seen == Seen::Left),
-        history.slowest(),
-        history.writes(),
-        history.faults(),
-        seed(),
-    );
-}
-
-fn duration() -> Duration {
-    let seconds = std::env::var("HISTORY_SECONDS").ok().and_then(|text| text.parse().ok());
-    Duration::from_secs_f64(seconds.unwrap_or(2.0))
-}
-
-/// One seed for the process.
-fn seed() -> u64 {
-    static SEED: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    *SEED.get_or_init(|| {
-        let given = std::env::var("HISTORY_SEED").ok();
-        given.map_or_else(|| fastrand::u64(..), |text| text.parse().expect("a number"))
-    })
 }

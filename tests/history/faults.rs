@@ -83,9 +83,6 @@ impl Faults {
         let stop = Arc::new(AtomicBool::new(false));
         let mut harm = Harm { server, history, rng, stop: Arc::clone(&stop), saved: false };
         let thread = std::thread::spawn(move || {
-            if faults.contains(&Fault::Evict) {
-                harm.limit("3mb");
-            }
             while !harm.stop.load(Ordering::Relaxed) && !faults.is_empty() {
                 let fault = faults[harm.rng.usize(..faults.len())];
                 harm.history.fault(fault.name());
@@ -140,7 +137,7 @@ impl Harm {
             }
             Fault::Pause => {
                 self.server.pause();
-                let length = self.rng.u64(20..500);
+                let length = self.rng.u64(20..900);
                 sleep(Duration::from_millis(length));
                 self.server.resume();
             }
@@ -164,6 +161,8 @@ impl Harm {
     }
 
     fn fill_up(&mut self) {
+        // A restart has forgotten it.
+        self.limit("3mb");
         let ballast = "x".repeat(40_000);
         for _ in 0..40 {
             let name = format!("ballast:{}", self.rng.u32(..));

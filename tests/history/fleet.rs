@@ -23,6 +23,14 @@ pub struct Instance {
     pub router: Router,
 }
 
+impl Instance {
+    fn new(store: Arc<dyn Store>, source: Source) -> Self {
+        let cache = configured(store).build().unwrap();
+        let router = routes(source).layer(cache.layer());
+        Self { cache, router }
+    }
+}
+
 /// All instances, what they read and write, and what was seen of them.
 #[derive(Clone)]
 pub struct Fleet {
@@ -37,13 +45,14 @@ impl Fleet {
     /// A fleet with one instance over each of these stores.
     pub fn new(stores: impl IntoIterator<Item = Arc<dyn Store>>) -> Self {
         let source = Source::default();
-        let instances = stores.into_iter().map(|store| {
-            let cache = configured(store).build().unwrap();
-            let router = routes(source.clone()).layer(cache.layer());
-            Instance { cache, router }
-        });
+        let instances = stores.into_iter().map(|store| Instance::new(store, source.clone()));
         let instances = instances.collect();
         Self { instances, source, history: Arc::default(), owed: Arc::default() }
+    }
+
+    /// Another instance, which the clients don't know of.
+    pub fn another(&self, store: Arc<dyn Store>) -> Instance {
+        Instance::new(store, self.source.clone())
     }
 
     pub fn owe(&self, tenant: &'static str, glob: String) {

@@ -1,140 +1,19 @@
-//! Clients of the fleet: readers and writers, through the layer and from code.
+//! Clients that write, through the layer and from code.
 
-use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, StatusCode};
-use bytes::Bytes;
+use axum::http::{Method, StatusCode};
 use fastrand::Rng;
 use futures_util::FutureExt;
-use http_body_util::BodyExt;
 use tokio::time::{sleep, timeout};
-use tower::ServiceExt;
 use tower_response_cache::{InvalidateError, Scope};
 
-use crate::checker::{Kind, Read, Seen, Via, Write};
-use crate::fleet::{Fleet, get, request};
-use crate::source::{
-    End, Injected, Key, LIST, NEWS, PRICES, Plan, TARGETS, TENANTS, all_keys, order, version_in,
-};
-
-/// Nobody may wait longer than this: the limits of the configuration add up to less than 5 s.
-const PATIENCE: Duration = Duration::from_secs(12);
-
-/// How the clients of one run behave.
-#[derive(Clone, Copy, Debug)]
-pub struct Traffic {
-    pub readers: usize,
-    pub writers: usize,
-    /// What the writers do.
-    pub writes: Writes,
-    /// Whether handlers fail and clients leave.
-    pub trouble: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writes {
-    Every,
-    /// `delete_pattern` alone.
-    Patterns,
-    /// Hard invalidations from code alone.
-    Paths,
-}
-
-impl Traffic {
-    pub fn full() -> Self {
-        Self { readers: 12, writers: 4, writes: Writes::Every, trouble: true }
-    }
-
-    /// Nothing that fails or leaves, and one kind of write.
-    pub fn plain(writes: Writes) -> Self {
-        Self { readers: 12, writers: 2, writes, trouble: false }
-    }
-}
-
-/// Reads until it is aborted.
-pub async fn reader(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
-    loop {
-        let instance = rng.usize(..fleet.instances.len());
-        let key = random_key(&mut rng);
-        let plan = read_plan(&mut rng, key, traffic.trouble);
-        let stay =
-            (traffic.trouble && rng.u8(..) < 30).then(|| Duration::from_micros(rng.u64(..20_000)));
-        read(&fleet, instance, key, plan, stay).await;
-        sleep(Duration::from_micros(rng.u64(..3000))).await;
-    }
-}
-
-/// One read, noted. A client with a limited stay leaves at its end, wherever it is then.
-pub async fn read(
-    fleet: &Fleet,
-    instance: usize,
-    key: Key,
-    plan: Plan,
-    stay: Option<Duration>,
-) -> Seen {
-    let router = fleet.instances[instance].router.clone();
-    let begin = fleet.history.now();
-    let answer = AssertUnwindSafe(ask(router, get(key, plan))).catch_unwind();
-    let seen = match timeout(stay.unwrap_or(PATIENCE), answer).await {
-        Err(_) if stay.is_some() => Seen::Left,
-        Err(_) => Seen::Hung,
-        Ok(answer) => judge(key, answer),
-    };
-    let end = fleet.history.now();
-    fleet.history.read(Read { instance, key, begin, end, seen: seen.clone() });
-    seen
-}
-
-type Answer = Result<(StatusCode, HeaderMap, Result<Bytes, axum::Error>), Box<dyn Any + Send>>;
-
-async fn ask(
-    router: axum::Router,
-    request: Request<Body>,
-) -> (StatusCode, HeaderMap, Result<Bytes, axum::Error>) {
-    let response = router.oneshot(request).await.unwrap();
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes);
-    (parts.status, parts.headers, body)
-}
-
-fn judge(key: Key, answer: Answer) -> Seen {
-    let (status, headers, body) = match answer {
-        Err(panic) if panic.is::<Injected>() => return Seen::Failed,
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            return Seen::Wrong(format!("a panic: {text:?}"));
-        }
-        Ok(answer) => answer,
-    };
-    let Ok(body) = body else { return Seen::Wrong("the body broke off".to_owned()) };
-    if status == StatusCode::INTERNAL_SERVER_ERROR && headers.contains_key("x-handler") {
-        return Seen::Failed;
-    }
-    if status != StatusCode::OK {
-        return Seen::Wrong(format!("status {status}"));
-    }
-    let Some(version) = version_in(key, &body) else {
-        return Seen::Wrong(format!("not its answer: {body:?}"));
-    };
-    let told = headers.get("cache-status").map_or("", |value| value.to_str().unwrap());
-    let via = if told.contains("; hit") {
-        Via::Hit
-    } else if told.contains("; collapsed") {
-        Via::Collapsed
-    } else if told.contains("fwd=bypass") {
-        Via::Bypass
-    } else if told.contains("fwd=miss") {
-        Via::Miss
-    } else {
-        return Seen::Wrong(format!("Cache-Status {told:?}"));
-    };
-    Seen::Version(version, via)
-}
+use crate::checker::{Kind, Write};
+use crate::fleet::{Fleet, request};
+use crate::source::{End, Key, LIST, NEWS, PRICES, Plan, TARGETS, TENANTS, all_keys, order};
+use crate::traffic::{Traffic, Writes, ask};
 
 /// Writes until it is aborted.
 pub async fn writer(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
@@ -270,23 +149,6 @@ fn keys_where(tenant: &'static str, is_meant: impl Fn(&str) -> bool) -> Vec<Key>
 fn in_subtree(target: &str, user: &str) -> bool {
     let rest = target.strip_prefix("/users/").and_then(|rest| rest.strip_prefix(user));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn random_key(rng: &mut Rng) -> Key {
-    Key { tenant: TENANTS[rng.usize(..TENANTS.len())], target: TARGETS[rng.usize(..TARGETS.len())] }
-}
-
-fn read_plan(rng: &mut Rng, key: Key, trouble: bool) -> Plan {
-    let first = Duration::from_micros(rng.u64(..20_000));
-    let second = if rng.u8(..4) == 0 { rng.u64(..8000) } else { 0 };
-    let failures = if key.target == PRICES { 100 } else { 6 };
-    let end = match rng.u8(..) {
-        _ if !trouble => End::Answer,
-        at if at < failures => End::Fail,
-        at if at < failures + 4 => End::Panic,
-        _ => End::Answer,
-    };
-    Plan { first, second: Duration::from_micros(second), end }
 }
 
 fn write_plan(rng: &mut Rng, trouble: bool) -> Plan {
