@@ -78,10 +78,21 @@ async fn with_clocks_apart() {
     let quarter = 15 * 60 * 1000;
     let fleet = Fleet::new(
         [quarter, -quarter, 0]
-            .map(|ahead| Twisted::new(redis_store(&server.url(), false), Twist::Clock(ahead))),
+            .map(|ahead| Twisted::shared(redis_store(&server.url(), false), Twist::Clock(ahead))),
     );
     let server = run("with_clocks_apart", &fleet, server, &[Fault::Lose], Traffic::full()).await;
     drop(server);
+}
+
+/// Slowness widens every gap between two steps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_slow_answers() {
+    slow("with_slow_answers", &[Fault::Lose, Fault::Replace]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_slow_answers_under_everything_at_once() {
+    slow("with_slow_answers_under_everything_at_once", &Fault::ALL).await;
 }
 
 /// P10: a fence keeps what it covers when its process is gone before the invalidation.
@@ -89,7 +100,7 @@ async fn with_clocks_apart() {
 async fn with_instances_that_crash() {
     let server = RedisServer::start();
     let fleet = over(&server, false);
-    let crashes = crash::begin(fleet.clone(), server.url());
+    let crashes = crash::begin(fleet.clone(), server.url(), "/users/1/fenced");
     let server =
         run("with_instances_that_crash", &fleet, server, &[Fault::ForgetScripts], Traffic::full())
             .await;
@@ -117,6 +128,16 @@ async fn control_flights_under_a_constant_snapshot_are_found() {
     control(Twist::Frozen, Traffic::plain(Writes::Paths)).await;
 }
 
+/// The same crashes without a fence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn control_crashes_without_a_fence_are_found() {
+    let server = RedisServer::start();
+    let fleet = over(&server, false);
+    let crashes = crash::begin(fleet.clone(), server.url(), "/users/1");
+    found("control_crashes", fleet, server, &[], Traffic::plain(Writes::Paths)).await;
+    crashes.end();
+}
+
 /// The run id left out, by the option that trusts restarts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn control_old_snapshots_that_are_trusted_are_found() {
@@ -132,6 +153,13 @@ fn over(server: &RedisServer, trust_restarts: bool) -> Fleet {
     Fleet::new((0..INSTANCES).map(|_| store()))
 }
 
+async fn slow(name: &str, faults: &'static [Fault]) {
+    let server = RedisServer::start();
+    let store = || Twisted::shared(redis_store(&server.url(), false), Twist::Slow);
+    let fleet = Fleet::new((0..INSTANCES).map(|_| store()));
+    drop(run(name, &fleet, server, faults, Traffic::full()).await);
+}
+
 async fn clean(name: &str, faults: &'static [Fault]) {
     let server = RedisServer::start();
     let stores =
@@ -143,7 +171,7 @@ async fn clean(name: &str, faults: &'static [Fault]) {
 /// A run on a store that breaks a rule, in which something must be found.
 async fn control(twist: Twist, traffic: Traffic) {
     let server = RedisServer::start();
-    let stores = (0..INSTANCES).map(|_| Twisted::new(redis_store(&server.url(), false), twist));
+    let stores = (0..INSTANCES).map(|_| Twisted::shared(redis_store(&server.url(), false), twist));
     let fleet = Fleet::new(stores);
     found(&format!("control {twist:?}"), fleet, server, &[], traffic).await;
 }

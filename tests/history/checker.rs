@@ -135,7 +135,7 @@ impl History {
         let bounds = Bounds::new(&self.writes.lock());
         let reads = self.reads.lock();
         let wrong = reads.iter().filter_map(|read| {
-            let why = self.judge(read, &bounds, source)?;
+            let why = judge(read, &bounds, source)?;
             Some(Violation { read: read.clone(), why, around: String::new() })
         });
         let mut violations: Vec<Violation> = wrong.collect();
@@ -144,20 +144,6 @@ impl History {
             violation.around = self.around(&violation.read);
         }
         violations
-    }
-
-    fn judge(&self, read: &Read, bounds: &Bounds, source: &Source) -> Option<String> {
-        let (version, via) = match &read.seen {
-            Seen::Version(version, via) => (*version, *via),
-            Seen::Failed | Seen::Left => return None,
-            Seen::Wrong(what) => return Some(what.clone()),
-            Seen::Hung => return Some("no answer".to_owned()),
-        };
-        if !source.had(read.key, version) {
-            return Some(format!("the key never had version {version}"));
-        }
-        let (least, why) = bounds.least(read, via)?;
-        (version < least).then(|| format!("version {version}, but {least} was told before: {why}"))
     }
 
     /// What else happened to the key of a read, about the time of it.
@@ -191,6 +177,21 @@ impl History {
             text
         })
     }
+}
+
+/// Why a read must not have seen what it saw, if so.
+fn judge(read: &Read, bounds: &Bounds, source: &Source) -> Option<String> {
+    let (version, via) = match &read.seen {
+        Seen::Version(version, via) => (*version, *via),
+        Seen::Failed | Seen::Left => return None,
+        Seen::Wrong(what) => return Some(what.clone()),
+        Seen::Hung => return Some("no answer".to_owned()),
+    };
+    if !source.had(read.key, version) {
+        return Some(format!("the key never had version {version}"));
+    }
+    let (least, why) = bounds.least(read, via)?;
+    (version < least).then(|| format!("version {version}, but {least} was told before: {why}"))
 }
 
 /// For each key the versions that were told, by when: each entry the highest so far.

@@ -1,8 +1,9 @@
-//! Stores that break one rule each, so that the checker is known to find what comes of it; and one
-//! whose clock is wrong, which must break nothing.
+//! Stores that break one rule each, so that the checker is known to find what comes of it; and two
+//! that are only odd, by a wrong clock or by slowness, which must break nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ pub enum Twist {
     Frozen,
     /// The instance's clock is this much ahead, in milliseconds.
     Clock(i64),
+    /// Each step waits before it is sent, and again before its answer is heard.
+    Slow,
 }
 
 /// A store with a twist.
@@ -38,8 +41,21 @@ pub struct Twisted<S> {
 }
 
 impl<S: Store> Twisted<S> {
-    pub fn new(inner: S, twist: Twist) -> Arc<dyn Store> {
+    pub fn shared(inner: S, twist: Twist) -> Arc<dyn Store> {
         Arc::new(Self { inner, twist, first: Mutex::default() })
+    }
+
+    /// The step, between two waits if this store is slow.
+    fn step<'a, T: Send + Unpin + 'a>(&self, step: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        if self.twist != Twist::Slow {
+            return step;
+        }
+        StoreFuture::pending(async {
+            linger().await;
+            let answer = step.await;
+            linger().await;
+            answer
+        })
     }
 
     fn first(&self, names: &Names, snapshot: Snapshot) -> Snapshot {
@@ -47,10 +63,17 @@ impl<S: Store> Twisted<S> {
     }
 }
 
+/// Mostly not at all, and at times for as long as a handler takes.
+async fn linger() {
+    if fastrand::u8(..3) == 0 {
+        tokio::time::sleep(Duration::from_micros(fastrand::u64(..15_000))).await;
+    }
+}
+
 impl<S: Store> Store for Twisted<S> {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
         if !matches!(self.twist, Twist::Agreeable | Twist::Frozen) {
-            return self.inner.lookup(names);
+            return self.step(self.inner.lookup(names));
         }
         StoreFuture::pending(async {
             let mut found = self.inner.lookup(names).await?;
@@ -74,7 +97,7 @@ impl<S: Store> Store for Twisted<S> {
 
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
         if self.twist != Twist::Frozen {
-            return self.inner.miss(names, request);
+            return self.step(self.inner.miss(names, request));
         }
         StoreFuture::pending(async {
             Ok(match self.inner.miss(names, request).await? {
@@ -103,7 +126,7 @@ impl<S: Store> Store for Twisted<S> {
                 snapshot.epoch = found.epoch.unwrap_or(snapshot.epoch);
                 self.inner.fill(names, &snapshot, token, frame, ttl).await
             }),
-            _ => self.inner.fill(names, snapshot, token, frame, ttl),
+            _ => self.step(self.inner.fill(names, snapshot, token, frame, ttl)),
         }
     }
 
@@ -113,11 +136,11 @@ impl<S: Store> Store for Twisted<S> {
         token: LeaseToken,
         ttl: Millis,
     ) -> StoreFuture<'a, bool> {
-        self.inner.renew(names, token, ttl)
+        self.step(self.inner.renew(names, token, ttl))
     }
 
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
-        self.inner.release(names, token)
+        self.step(self.inner.release(names, token))
     }
 
     fn invalidate<'a>(
@@ -127,7 +150,7 @@ impl<S: Store> Store for Twisted<S> {
     ) -> StoreFuture<'a, Invalidated> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(Invalidated { moved: scopes.len() })),
-            _ => self.inner.invalidate(scopes, mode),
+            _ => self.step(self.inner.invalidate(scopes, mode)),
         }
     }
 
@@ -139,31 +162,31 @@ impl<S: Store> Store for Twisted<S> {
     ) -> StoreFuture<'a, ()> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(())),
-            _ => self.inner.fence(scopes, token, deadline),
+            _ => self.step(self.inner.fence(scopes, token, deadline)),
         }
     }
 
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(())),
-            _ => self.inner.lift(scopes, token),
+            _ => self.step(self.inner.lift(scopes, token)),
         }
     }
 
     fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool> {
-        self.inner.remove(names)
+        self.step(self.inner.remove(names))
     }
 
     fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
-        self.inner.discard(names, seen)
+        self.step(self.inner.discard(names, seen))
     }
 
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
-        self.inner.delete_pattern(space, glob)
+        self.step(self.inner.delete_pattern(space, glob))
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        self.inner.ping()
+        self.step(self.inner.ping())
     }
 
     fn now(&self) -> Millis {

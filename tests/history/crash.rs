@@ -10,7 +10,7 @@ use fastrand::Rng;
 use tokio::runtime::Builder;
 
 use crate::checker::{Kind, Write};
-use crate::fleet::{Fleet, get, redis_store, request};
+use crate::fleet::{Fleet, redis_store, request};
 use crate::source::{End, Key, Plan, TENANTS, order};
 use crate::traffic::ask;
 
@@ -20,16 +20,17 @@ pub struct Crashes {
     thread: JoinHandle<usize>,
 }
 
-/// Begins to start instances and to crash them, each between the commit of a fenced write and its
-/// invalidation, and in the middle of a read that others wait for.
-pub fn begin(fleet: Fleet, url: String) -> Crashes {
+/// Begins to start instances and to crash them, each between the commit of a write on `target`, a
+/// path below the first user's, and its invalidation; and in the middle of a read that others wait
+/// for.
+pub fn begin(fleet: Fleet, url: String, target: &'static str) -> Crashes {
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
     let thread = std::thread::spawn(move || {
         let mut rng = Rng::with_seed(crate::runs::seed());
         let mut crashes = 0;
         while !stopped.load(Ordering::Relaxed) {
-            crashes += usize::from(crash(&fleet, &url, &mut rng));
+            crashes += usize::from(crash(&fleet, &url, target, &mut rng));
             sleep(Duration::from_millis(rng.u64(..100)));
         }
         crashes
@@ -44,8 +45,8 @@ impl Crashes {
     }
 }
 
-/// Answers whether there was a commit behind a fence.
-fn crash(fleet: &Fleet, url: &str, rng: &mut Rng) -> bool {
+/// Answers whether there was a commit, and no fence that was asked for is missing.
+fn crash(fleet: &Fleet, url: &str, target: &str, rng: &mut Rng) -> bool {
     let tenant = TENANTS[rng.usize(..TENANTS.len())];
     let keys = ["/users/1", "/users/1/stats"].map(|target| Key { tenant, target });
     let plan = Plan {
@@ -54,7 +55,7 @@ fn crash(fleet: &Fleet, url: &str, rng: &mut Rng) -> bool {
         end: End::Answer,
     };
     let ticket = rng.u64(..);
-    let mut write = request(Method::PUT, tenant, "/users/1/fenced", plan);
+    let mut write = request(Method::PUT, tenant, target, plan);
     write.headers_mut().insert("x-order", order(ticket, &keys).parse().unwrap());
 
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -63,7 +64,7 @@ fn crash(fleet: &Fleet, url: &str, rng: &mut Rng) -> bool {
         fleet.another(Arc::new(redis_store(url, false)))
     };
     // Its lease is left to its end.
-    let read = get(Key { tenant, target: "/users/2" }, plan);
+    let read = request(Method::GET, tenant, "/users/2", plan);
     runtime.spawn(ask(instance.router.clone(), read));
     runtime.spawn(ask(instance.router.clone(), write));
     let began = Instant::now();
@@ -84,7 +85,7 @@ fn crash(fleet: &Fleet, url: &str, rng: &mut Rng) -> bool {
     runtime.shutdown_background();
     let Some(version) = version.filter(|_| is_fenced) else { return false };
     let told = fleet.history.now();
-    let how = "crash behind a fence";
+    let how = "crash after its commit";
     fleet.history.write(Write { keys: keys.to_vec(), version, told, kind: Kind::Hard, how });
     fleet.history.fault("crash");
     true

@@ -4,15 +4,15 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use fastrand::Rng;
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
 
 use crate::checker::{Read, Seen, Via};
-use crate::fleet::{Fleet, get};
-use crate::source::{End, Injected, Key, PRICES, Plan, TARGETS, TENANTS, version_in};
+use crate::fleet::{Fleet, request};
+use crate::source::{End, Injected, Key, PRICES, Plan, TARGETS, TENANTS, body_of};
 use crate::traffic::{Traffic, ask};
 
 /// Nobody may wait longer than this: the limits of the configuration add up to less than 5 s.
@@ -26,7 +26,8 @@ pub async fn reader(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
         let plan = read_plan(&mut rng, key, traffic.trouble);
         let stay =
             (traffic.trouble && rng.u8(..) < 30).then(|| Duration::from_micros(rng.u64(..20_000)));
-        read(&fleet, instance, key, plan, stay).await;
+        let method = if rng.u8(..20) == 0 { Method::HEAD } else { Method::GET };
+        read(&fleet, instance, method, key, plan, stay).await;
         sleep(Duration::from_micros(rng.u64(..3000))).await;
     }
 }
@@ -35,17 +36,20 @@ pub async fn reader(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
 pub async fn read(
     fleet: &Fleet,
     instance: usize,
+    method: Method,
     key: Key,
     plan: Plan,
     stay: Option<Duration>,
 ) -> Seen {
     let router = fleet.instances[instance].router.clone();
     let begin = fleet.history.now();
-    let answer = AssertUnwindSafe(ask(router, get(key, plan))).catch_unwind();
+    let head = method == Method::HEAD;
+    let sent = request(method, key.tenant, key.target, plan);
+    let answer = AssertUnwindSafe(ask(router, sent)).catch_unwind();
     let seen = match timeout(stay.unwrap_or(PATIENCE), answer).await {
         Err(_) if stay.is_some() => Seen::Left,
         Err(_) => Seen::Hung,
-        Ok(answer) => judge(key, plan, answer),
+        Ok(answer) => judge(key, head, plan, answer),
     };
     let end = fleet.history.now();
     fleet.history.read(Read { instance, key, begin, end, seen: seen.clone() });
@@ -54,7 +58,7 @@ pub async fn read(
 
 type Answer = Result<(StatusCode, HeaderMap, Result<Bytes, axum::Error>), Box<dyn Any + Send>>;
 
-fn judge(key: Key, plan: Plan, answer: Answer) -> Seen {
+fn judge(key: Key, head: bool, plan: Plan, answer: Answer) -> Seen {
     // A failure is nobody's but the client's whose own handler failed.
     let (status, headers, body) = match answer {
         Err(panic) if panic.is::<Injected>() && plan.end == End::Panic => return Seen::Failed,
@@ -77,9 +81,12 @@ fn judge(key: Key, plan: Plan, answer: Answer) -> Seen {
     if status != StatusCode::OK {
         return Seen::Wrong(format!("status {status}"));
     }
-    let Some(version) = version_in(key, &body) else {
-        return Seen::Wrong(format!("not its answer: {body:?}"));
-    };
+    let version = headers.get("x-version").and_then(|value| value.to_str().ok()?.parse().ok());
+    let Some(version) = version else { return Seen::Wrong("no version".to_owned()) };
+    let is_its_own = if head { body.is_empty() } else { body == body_of(key, version) };
+    if !is_its_own {
+        return Seen::Wrong(format!("the answer to {key:?} of version {version} is {body:?}"));
+    }
     let told = headers.get("cache-status").map_or("", |value| value.to_str().unwrap());
     let via = if told.contains("; hit") {
         Via::Hit

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::http::Method;
 use fastrand::Rng;
 use tokio::task::JoinSet;
 
@@ -80,7 +81,7 @@ async fn finish(fleet: &Fleet) {
             // What a soft invalidation reached is refreshed by the first who ask.
             let mut tries = if key.target == NEWS { 10 } else { 1 };
             loop {
-                let seen = read(fleet, instance, key, Plan::prompt(), None).await;
+                let seen = read(fleet, instance, Method::GET, key, Plan::prompt(), None).await;
                 let latest = fleet.source.version(key);
                 tries -= 1;
                 if matches!(seen, Seen::Version(version, _) if version == latest) {

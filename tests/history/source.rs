@@ -50,10 +50,10 @@ pub fn all_keys() -> impl Iterator<Item = Key> {
 
 /// The versions. One counter for all, so that a version names one commit.
 #[derive(Clone, Default)]
-pub struct Source(Arc<Mutex<Versions>>);
+pub struct Source(Arc<Mutex<Commits>>);
 
 #[derive(Default)]
-struct Versions {
+struct Commits {
     last: u64,
     versions: HashMap<Key, u64>,
     committed: HashSet<(Key, u64)>,
@@ -134,10 +134,10 @@ impl Plan {
         Self { first, second, end }
     }
 
-    fn end(self) -> Result<(), Response<Body>> {
+    fn failure(self) -> Option<Response<Body>> {
         match self.end {
-            End::Answer => Ok(()),
-            End::Fail => Err(answer(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")),
+            End::Answer => None,
+            End::Fail => Some(answer(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")),
             // Goes past the panic hook, which would fill the log.
             End::Panic => std::panic::resume_unwind(Box::new(Injected)),
         }
@@ -169,20 +169,18 @@ pub fn body_of(key: Key, version: u64) -> String {
     format!("{text} {check:016x}")
 }
 
-/// The version in a body, or `None` if it isn't one of this key.
-pub fn version_in(key: Key, body: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(body).ok()?;
-    let version = text.split(' ').nth(2)?.parse().ok()?;
-    (text == body_of(key, version)).then_some(version)
-}
-
 /// Reads first and dawdles then, as long in its head as in its body.
 async fn read(State(source): State<Source>, request: Request) -> Response<Body> {
     let key = key_of(&request);
-    let body = body_of(key, source.version(key));
-    let plan = Plan::of(request.headers());
+    let version = source.version(key);
+    let mut response = dawdle(body_of(key, version), Plan::of(request.headers())).await;
+    response.headers_mut().insert("x-version", version.into());
+    response
+}
+
+async fn dawdle(body: String, plan: Plan) -> Response<Body> {
     tokio::time::sleep(plan.first).await;
-    if let Err(failure) = plan.end() {
+    if let Some(failure) = plan.failure() {
         return failure;
     }
     if plan.second.is_zero() {
@@ -206,10 +204,7 @@ async fn write(State(source): State<Source>, request: Request) -> Response<Body>
     let version = source.commit(&keys);
     source.0.lock().tickets.insert(ticket, version);
     tokio::time::sleep(plan.second).await;
-    match plan.end() {
-        Ok(()) => answer(StatusCode::NO_CONTENT, Body::empty()),
-        Err(failure) => failure,
-    }
+    plan.failure().unwrap_or_else(|| answer(StatusCode::NO_CONTENT, Body::empty()))
 }
 
 /// Marked as a handler's own, so that it can be told from what the layer answers by itself.
