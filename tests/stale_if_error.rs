@@ -40,13 +40,13 @@ on_each_store! {
 
         // The first one's body breaks off, so that the second, which has seen the old entry as well,
         // runs anew under what is in force by then.
-        let first = tokio::spawn({ let app = app.clone(); async move { open(&app, "break 100").await } });
-        sleep(Duration::from_millis(20)).await;
-        let second = tokio::spawn({ let app = app.clone(); async move { ask(&app, "wait 150 fail").await } });
-        sleep(Duration::from_millis(20)).await;
+        let first = tokio::spawn({ let app = app.clone(); async move { open(&app, "break 300").await } });
+        sleep(Duration::from_millis(60)).await;
+        let second = tokio::spawn({ let app = app.clone(); async move { ask(&app, "wait 300 fail").await } });
+        sleep(Duration::from_millis(100)).await;
         source.put("4", "42", "new");
         app.cache.tenant("4").unwrap().invalidate(&Scope::path("/users/42")).await.unwrap();
-        sleep(Duration::from_millis(120)).await;
+        sleep(Duration::from_millis(240)).await;
         // It joins the second one's flight, whose handler is about to fail.
         let third = ask(&app, "").await;
         first.await.unwrap();
