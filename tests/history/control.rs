@@ -1,5 +1,5 @@
-//! Stores that break one rule each, so that the checker is known to find what comes of it; and two
-//! that are only odd, by a wrong clock or by slowness, which must break nothing.
+//! Stores that break one rule each, so that the checker is known to find what comes of it; and some
+//! that are only odd, which must break nothing.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use tower_response_cache::Store;
 use tower_response_cache::entry::{Generation, Head, Millis, Snapshot};
 use tower_response_cache::key::{Glob, Names, ScopeNames, Space};
 use tower_response_cache::store::{
-    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, StoreFuture,
+    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, StoreErrorKind,
+    StoreFuture,
 };
 
 /// What is wrong with a store.
@@ -30,6 +31,8 @@ pub enum Twist {
     Clock(i64),
     /// Each step waits before it is sent, and again before its answer is heard.
     Slow,
+    /// What invalidates fails at times, be it before it is done or after.
+    Unsure,
 }
 
 /// A store with a twist.
@@ -60,6 +63,16 @@ impl<S: Store> Twisted<S> {
 
     fn first(&self, names: &Names, snapshot: Snapshot) -> Snapshot {
         self.first.lock().entry(names.entry().to_owned()).or_insert(snapshot).clone()
+    }
+}
+
+/// Nothing is done, or it is and the answer is lost; mostly neither.
+fn unsure<'a, T: Send + Unpin + 'a>(step: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    let lost = || Err(StoreErrorKind::Unavailable.into());
+    match fastrand::u8(..6) {
+        0 => StoreFuture::ready(lost()),
+        1 => StoreFuture::pending(async move { step.await.and_then(|_| lost()) }),
+        _ => step,
     }
 }
 
@@ -150,6 +163,7 @@ impl<S: Store> Store for Twisted<S> {
     ) -> StoreFuture<'a, Invalidated> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(Invalidated { moved: scopes.len() })),
+            Twist::Unsure => unsure(self.inner.invalidate(scopes, mode)),
             _ => self.step(self.inner.invalidate(scopes, mode)),
         }
     }
@@ -162,6 +176,7 @@ impl<S: Store> Store for Twisted<S> {
     ) -> StoreFuture<'a, ()> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(())),
+            Twist::Unsure => unsure(self.inner.fence(scopes, token, deadline)),
             _ => self.step(self.inner.fence(scopes, token, deadline)),
         }
     }
@@ -169,6 +184,7 @@ impl<S: Store> Store for Twisted<S> {
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
         match self.twist {
             Twist::Deaf => StoreFuture::ready(Ok(())),
+            Twist::Unsure => unsure(self.inner.lift(scopes, token)),
             _ => self.step(self.inner.lift(scopes, token)),
         }
     }

@@ -50,7 +50,7 @@ fn crash(fleet: &Fleet, url: &str, target: &str, rng: &mut Rng) -> bool {
     let tenant = TENANTS[rng.usize(..TENANTS.len())];
     let keys = ["/users/1", "/users/1/stats"].map(|target| Key { tenant, target });
     let plan = Plan {
-        first: Duration::from_millis(rng.u64(..5)),
+        first: Duration::from_millis(rng.u64(..20)),
         second: Duration::from_secs(600),
         end: End::Answer,
     };

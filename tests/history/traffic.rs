@@ -29,8 +29,10 @@ pub enum Writes {
     Every,
     /// `delete_pattern` alone.
     Patterns,
-    /// Hard invalidations from code alone.
+    /// Hard invalidations from code alone, by path.
     Paths,
+    /// The same by tag, which is what the fenced route moves.
+    Tags,
 }
 
 impl Traffic {

@@ -24,7 +24,7 @@ pub async fn writer(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
             (traffic.trouble && rng.u8(..) < 40).then(|| Duration::from_micros(rng.u64(..12_000)));
         let by_request = match traffic.writes {
             Writes::Every => rng.bool(),
-            Writes::Patterns | Writes::Paths => false,
+            Writes::Patterns | Writes::Paths | Writes::Tags => false,
         };
         if by_request {
             let plan = write_plan(&mut rng, traffic.trouble);
@@ -35,6 +35,7 @@ pub async fn writer(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
                 Writes::Every => rng.u8(..8),
                 Writes::Patterns => 6,
                 Writes::Paths => 0,
+                Writes::Tags => 3,
             };
             by_code(&fleet, instance, tenant, call, &mut rng, stay).await;
         }
@@ -109,6 +110,9 @@ async fn by_code(
         _ => ("soften", keys_where(tenant, |target| target == NEWS)),
     };
     let id = [("id", user)];
+    let glob = format!("{path}*");
+    // What stops midway is for its caller to call again.
+    let debt = (call == 6).then(|| Debt { fleet, tenant, glob: Some(glob.clone()) });
     let version = fleet.source.commit(&keys);
     let done = match call {
         0 => leave_after(stay, cache.invalidate(&Scope::path(&path))).await,
@@ -120,25 +124,36 @@ async fn by_code(
         }
         4 => leave_after(stay, cache.invalidate_set("user", &id)).await,
         5 => leave_after(stay, cache.invalidate_all()).await,
-        6 => {
-            leave_after(stay, cache.delete_pattern(&format!("{path}*")).map(|r| r.map(drop))).await
-        }
+        6 => leave_after(stay, cache.delete_pattern(&glob).map(|done| done.map(drop))).await,
         _ => leave_after(stay, cache.soften(&Scope::path(NEWS))).await,
     };
     let told = fleet.history.now();
     let kind = match (done, call) {
         (Some(Ok(())), 7..) => Kind::Soft,
         (Some(Ok(())), _) => Kind::Hard,
-        // What stops midway is for its caller to call again.
-        (None | Some(Err(_)), 6) => {
-            fleet.owe(tenant, format!("{path}*"));
-            return;
-        }
+        (Some(Err(_)), 6) | (None, _) => return,
         (Some(Err(InvalidateError::Store(_))), _) => Kind::Unconfirmed(instance),
         (Some(Err(error)), _) => panic!("{how}: {error}"),
-        (None, _) => return,
     };
+    if let Some(mut debt) = debt {
+        debt.glob = None;
+    }
     fleet.history.write(Write { keys, version, told, kind, how });
+}
+
+/// An ad-hoc deletion that is owed unless it ends, also when its client is aborted.
+struct Debt<'a> {
+    fleet: &'a Fleet,
+    tenant: &'static str,
+    glob: Option<String>,
+}
+
+impl Drop for Debt<'_> {
+    fn drop(&mut self) {
+        if let Some(glob) = self.glob.take() {
+            self.fleet.owe(self.tenant, glob);
+        }
+    }
 }
 
 fn keys_where(tenant: &'static str, is_meant: impl Fn(&str) -> bool) -> Vec<Key> {
