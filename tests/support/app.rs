@@ -37,7 +37,7 @@ impl Source {
         gyms.entry(gym.to_owned()).or_default().insert(user.to_owned(), value.to_owned());
     }
 
-    fn read(&self, gym: &str, user: &str) -> Option<String> {
+    pub fn read(&self, gym: &str, user: &str) -> Option<String> {
         self.gyms.lock().get(gym)?.get(user).cloned()
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -51,6 +52,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The file that SAVE writes, and that a restart loads if it is there.
+    pub fn snapshot(&self) -> PathBuf {
+        self.dir.path().join("dump.rdb")
+    }
+
     /// Kills it at once, as a crash would.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -83,7 +89,8 @@ impl RedisServer {
         signal(self.child.as_ref().expect("a running server"), "CONT");
     }
 
-    /// Kills it, if it runs, and starts an empty one on the same port.
+    /// Kills it, if it runs, and starts one on the same port: an empty one, unless a snapshot was
+    /// saved.
     pub fn restart(&mut self) {
         self.kill();
         for _ in 0..5 {
