@@ -1,14 +1,11 @@
 //! The five uses of the Python cache service that this crate succeeds.
 
-#[macro_use]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::app::{App, Source, gym_routes, request};
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use support::app::{App, Source, gym_routes, request};
 use tower_response_cache::{Cache, CacheBuilder, InvalidationSet, On, Route, Store, Tenant};
 
 fn service(store: std::sync::Arc<dyn Store>) -> CacheBuilder {

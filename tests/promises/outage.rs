@@ -1,15 +1,11 @@
 //! P11, P17: invalidations that could not be confirmed, and reads without a store.
-#![cfg(feature = "redis")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::Backend;
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::http::{Method, StatusCode};
 use axum::routing::post;
-use support::Backend;
-use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{CacheBuilder, On, Store};
 
 fn quick(store: Arc<dyn Store>) -> CacheBuilder {
@@ -102,7 +98,8 @@ async fn p11_a_rule_can_ask_for_an_error_instead() {
         .build()
         .unwrap();
     let source = Source::default();
-    let router = support::app::gym_routes(source.clone()).route("/strict", post(|| async {}));
+    let router =
+        crate::support::app::gym_routes(source.clone()).route("/strict", post(|| async {}));
     let app = App { router: router.layer(cache.layer()), cache, source };
     assert_eq!(app.send(request(Method::POST, "4", "/strict")).await.status, StatusCode::OK);
     backend.server.as_ref().unwrap().pause();

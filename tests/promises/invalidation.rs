@@ -1,15 +1,12 @@
 //! P4, P6, P9, P10: what a write makes miss, and what it leaves alone.
 
-#[macro_use]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post, put};
-use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{
     Cache, InvalidateError, InvalidationSet, On, Route, Scope, ScopeError, Tenant,
 };
@@ -95,7 +92,7 @@ on_each_store! {
             .hold_after_lost(Duration::ZERO)
             .invalidate(On::post("/do").path("/users"))
             .invalidate(On::post("/strict").path("/users").on_client_error(true));
-        let routes = support::app::gym_routes(Source::default())
+        let routes = crate::support::app::gym_routes(Source::default())
             .route("/do", outcome())
             .route("/strict", outcome());
         let app = App::of(cache, routes);
@@ -137,7 +134,7 @@ on_each_store! {
         source.put("4", "42", "old");
         let routes = {
             let source = source.clone();
-            support::app::gym_routes(source.clone()).route(
+            crate::support::app::gym_routes(source.clone()).route(
                 "/users/{id}/late",
                 put(|| async move {
                     // What a dropped handler leaves behind: nobody can take it back.
@@ -197,7 +194,7 @@ on_each_store! {
             .route(Route::get("/users/{id}").tag("user:{id}"))
             .set(InvalidationSet::named("user").subtree("/users/{id}").pattern("users:*").or_all())
             .scope(Scope::pattern("users:{role}:*"));
-        let app = App::of(cache, support::app::gym_routes(Source::default()));
+        let app = App::of(cache, crate::support::app::gym_routes(Source::default()));
         let targets = ["/users?role=admin&status=on", "/users?role=guest&status=on", "/users/1", "/users/2"];
         let gym = app.cache.tenant("4").unwrap();
         let still_hit = |expected: [bool; 4]| {
@@ -249,7 +246,7 @@ on_each_store! {
         let cache = gym_cache(backend.store.clone())
             .invalidate(On::post("/plans").all_tenants())
             .invalidate(On::post("/reset").tenant());
-        let routes = support::app::gym_routes(Source::default())
+        let routes = crate::support::app::gym_routes(Source::default())
             .route("/plans", post(|| async {}))
             .route("/reset", post(|| async {}));
         let app = App::of(cache, routes);
@@ -270,7 +267,7 @@ on_each_store! {
     async fn an_invalidation_in_the_background_does_not_delay_the_response(backend: Backend) {
         let cache = gym_cache(backend.store.clone())
             .invalidate(On::post("/later").path("/users").in_background());
-        let routes = support::app::gym_routes(Source::default()).route("/later", post(|| async {}));
+        let routes = crate::support::app::gym_routes(Source::default()).route("/later", post(|| async {}));
         let app = App::of(cache, routes);
         app.warm("4", "/users").await;
         app.send(request(Method::POST, "4", "/later")).await;

@@ -1,16 +1,13 @@
 //! P22: what RFC 9110 and 9111 ask of stored responses.
 
-#[macro_use]
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support::app::{App, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use axum::routing::get;
-use support::app::{App, request};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_response_cache::{Cache, Route, Tenant};
 

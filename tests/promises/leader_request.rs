@@ -1,13 +1,10 @@
 //! P2, P13, P22: what of a leader's request and response is its own.
 
-#[macro_use]
-mod support;
-
+use crate::support::app::{App, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Response, StatusCode, header};
 use axum::routing::get;
-use support::app::{App, request};
 use tower_response_cache::{Cache, CacheBuilder, ResponseTtl, Route, Store, Tenant};
 
 fn cache(store: std::sync::Arc<dyn Store>) -> CacheBuilder {

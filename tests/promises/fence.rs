@@ -1,13 +1,10 @@
 //! P10: scopes that are closed while a write runs, and for a while after it.
 
-#[macro_use]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{CacheBuilder, On, Store};
 
 fn fenced(store: std::sync::Arc<dyn Store>, longest: Duration) -> CacheBuilder {
@@ -32,7 +29,7 @@ fn app(builder: CacheBuilder, source: &Source) -> App {
             },
         )
     };
-    let router = support::app::gym_routes(source.clone()).route("/users/{id}", patch);
+    let router = crate::support::app::gym_routes(source.clone()).route("/users/{id}", patch);
     App { router: router.layer(cache.layer()), cache, source: source.clone() }
 }
 
@@ -135,7 +132,7 @@ on_each_store! {
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_store_a_fenced_write_goes_on_and_is_counted_or_is_refused() {
-    let mut backend = support::Backend::redis().await;
+    let mut backend = crate::support::Backend::redis().await;
     let source = Source::default();
     source.put("4", "1", "old");
     let longest = Duration::from_secs(30);

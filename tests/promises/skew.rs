@@ -1,13 +1,9 @@
 //! P7: the order comes from the store, and so does the time.
-#![cfg(feature = "redis")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use support::Backend;
-use support::app::{App, Source};
+use crate::support::Backend;
+use crate::support::app::{App, Source};
 use tower_response_cache::clock::{Clock, SkewedClock};
 use tower_response_cache::{Cache, RedisStore, Route, Tenant};
 

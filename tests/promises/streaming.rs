@@ -1,11 +1,9 @@
 //! P14, P15, P22: bodies are teed while they stream, and stored only when they are whole.
 
-#[macro_use]
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support::app::{App, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Response, header};
@@ -13,7 +11,6 @@ use axum::routing::get;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use support::app::{App, request};
 use tokio::sync::mpsc;
 use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
 

@@ -1,13 +1,9 @@
 //! A store that is not there when the app starts.
-#![cfg(feature = "redis")]
-
-mod support;
-
 use std::error::Error;
 use std::time::Duration;
 
-use support::app::{App, Source, gym_cache};
-use support::redis_server::RedisServer;
+use crate::support::app::{App, Source, gym_cache};
+use crate::support::redis_server::RedisServer;
 use tower_response_cache::RedisStore;
 
 fn whole(error: &dyn Error) -> String {

@@ -1,19 +1,16 @@
 //! P13, P14, P16: one run for all who miss together, and nobody waits for nothing.
 
-#[macro_use]
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::app::{Answer, App, Source, gym_cache, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::future::join_all;
-use support::app::{Answer, App, Source, gym_cache, request};
 use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
 
 const RUN: Duration = Duration::from_millis(200);

@@ -1,16 +1,13 @@
 //! P12: stale on purpose, and never what a hard invalidation has ended.
 
-#[macro_use]
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::app::{Answer, App, request};
 use axum::Router;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
-use support::app::{Answer, App, request};
 use tower_response_cache::{Cache, CacheBuilder, On, Route, Scope, Store, Tenant};
 
 const TTL: Duration = Duration::from_millis(200);

@@ -1,13 +1,11 @@
 //! P6, P12, P13, P16: what those who wait for one run get when it fails.
 
-#[macro_use]
-mod support;
-
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::app::{App, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Response, StatusCode};
@@ -16,7 +14,6 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use parking_lot::Mutex;
-use support::app::{App, request};
 use tokio::sync::{mpsc, oneshot};
 use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
 

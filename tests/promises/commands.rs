@@ -1,12 +1,8 @@
 //! P9, and what each step costs: the commands that Redis has seen.
-#![cfg(feature = "redis")]
-
-mod support;
-
 use std::collections::BTreeMap;
 
-use support::Backend;
-use support::app::App;
+use crate::support::Backend;
+use crate::support::app::App;
 
 /// How often each command has been called since the counts were reset.
 fn calls(backend: &Backend) -> BTreeMap<String, u64> {
