@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Cache, Settings};
+use crate::cache::Cache;
+use crate::flow::Settings;
 use crate::policy::{
     ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, Tenant, Users, compile,
 };

@@ -7,14 +7,12 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 use http::{Extensions, Method, Request, Response, StatusCode, Uri};
-use http_body::Body;
-use tower_service::Service;
 
-use super::origin::Origin;
+use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, forward};
+use super::shared::Shared;
 use super::write::Write;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::key::{
     Keep, KeyTemplate, Names, PathError, QueryError, ScopeNames, Space, TenantId, encode,
     normalize_path, normalize_path_lossy, normalize_query, template_value,
@@ -98,14 +96,14 @@ pub(crate) fn admit(
 }
 
 /// Answers a request that goes past the cache.
-pub(crate) async fn bypass<S, B, R>(
+pub(crate) async fn bypass<S, B>(
     shared: Arc<Shared>,
     passed: Passed,
     origin: Origin<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     shared.counters.bypasses.increment();
     if passed.refuse {

@@ -4,21 +4,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
 use super::flights::{Ending, Lead, Seat};
 use super::hit::{self, Served};
-use super::lookup::{Verdict, judge, look_up, within};
-use super::origin::Origin;
+use super::lease::Lease;
+use super::lookup::{Verdict, judge, look_up};
+use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, blind};
-use super::run::{self, Lease, Run};
-use crate::body::ResponseBody;
-use crate::cache::Shared;
-use crate::entry::{Entry, Millis, Snapshot};
+use super::run::{self, Run};
+use super::shared::Shared;
+use super::step::{millis, within};
+use crate::entry::{Entry, Snapshot};
 use crate::store::{self, LeaseToken, MissRequest};
 use crate::telemetry::Bypass;
 
@@ -45,19 +42,15 @@ enum Course {
 }
 
 /// Answers a request that missed.
-pub(crate) async fn answer<S, B, R>(
+pub(crate) async fn answer<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     match settle(&shared, &read, miss).await {
         Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, false, served)),
@@ -68,39 +61,31 @@ where
 }
 
 /// Refreshes an entry that has been served. Nobody waits for it.
-pub(crate) async fn refresh<S, B, R>(
+pub(crate) async fn refresh<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
 ) where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     if let Course::Run(run) = settle(&shared, &read, miss).await {
         // The run goes on when its client is gone, which it is at once.
-        drop(run::launch::<S, B, R>(shared, read, origin, run).await);
+        drop(run::launch::<S, B>(shared, read, origin, run).await);
     }
 }
 
 /// Answers a request of which nothing can be known, with a run that starts after now.
-pub(crate) async fn next_run<S, B, R>(
+pub(crate) async fn next_run<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     why: Bypass,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
@@ -305,8 +290,4 @@ impl Pause {
         let millis = base.min(60.0) * (0.5 + fastrand::f64());
         tokio::time::sleep(Duration::from_secs_f64(millis / 1000.0)).await;
     }
-}
-
-pub(super) fn millis(span: Duration) -> Millis {
-    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
 }

@@ -8,12 +8,12 @@ use http::header::{AGE, CACHE_STATUS};
 use http::response::Parts;
 use http_body::SizeHint;
 
-use super::coalesce::millis;
 use super::flights::Lead;
-use super::lookup::within;
+use super::lease::Lease;
 use super::read::Read;
-use super::run::Lease;
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::millis;
+use super::step::within;
 use crate::entry::{Content, Entry, Head, Millis, RunId, Snapshot};
 use crate::policy::{MAX_TTL, ResponseTtl};
 use crate::protocol::{

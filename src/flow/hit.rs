@@ -5,8 +5,8 @@ use http::header::{AGE, CONTENT_LENGTH};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
+use super::shared::Shared;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::entry::{Content, Entry};
 use crate::protocol::{CacheStatus, Outcome, age};
 

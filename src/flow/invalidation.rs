@@ -12,8 +12,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::lookup::within;
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::within;
 use crate::key::{Names, ScopeNames, Space};
 use crate::store::{Mode, StoreError};
 

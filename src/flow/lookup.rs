@@ -1,12 +1,12 @@
 //! Asking the store, and judging what it has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::within;
 use crate::entry::{Content, Entry, Generation, Id, Millis};
 use crate::key::Names;
-use crate::store::{Found, StoreError, StoreErrorKind, StoreFuture};
+use crate::store::{Found, StoreError};
 
 /// What an entry is good for.
 #[derive(Debug)]
@@ -27,20 +27,6 @@ pub(crate) enum Verdict {
 impl Verdict {
     fn miss(unusable: bool) -> Self {
         Self::Miss { unusable, fallback: None }
-    }
-}
-
-/// Waits for a step of the store, but not longer than `limit`.
-pub(crate) async fn within<T: Unpin>(
-    limit: Duration,
-    step: StoreFuture<'_, T>,
-) -> Result<T, StoreError> {
-    match step {
-        // No timer for a store that has answered already.
-        StoreFuture::Ready(_) => step.await,
-        StoreFuture::Pending(_) => tokio::time::timeout(limit, step)
-            .await
-            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into())),
     }
 }
 

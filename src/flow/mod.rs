@@ -16,24 +16,27 @@
 
 mod admit;
 mod coalesce;
+mod collect;
 mod fill;
 mod flights;
 mod hit;
 mod invalidation;
+mod lease;
 mod lookup;
 mod origin;
 mod pipe;
 mod read;
 mod run;
+mod shared;
 mod status;
+mod step;
 mod uncacheable;
 mod write;
 
 pub(crate) use self::admit::{Admission, admit, bypass, match_route};
-pub(crate) use self::flights::Flights;
-pub(crate) use self::invalidation::{Dirty, invalidate};
+pub(crate) use self::invalidation::invalidate;
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::read;
-pub(crate) use self::uncacheable::Uncacheables;
+pub(crate) use self::shared::{Settings, Shared};
 pub(crate) use self::write::write;

@@ -3,29 +3,25 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::Response;
 use http::response::Parts;
-use http::{Request, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tower_service::Service;
 
-use super::coalesce::millis;
+use super::collect::{Broken, collect};
 use super::fill::{self, Plan};
 use super::flights::Lead;
 use super::hit::{self, Served};
-use super::lookup::within;
-use super::origin::Origin;
-use super::pipe::{PipeWriter, pipe};
+use super::lease::{Lease, keep};
+use super::origin::{Answer, Handler, Origin};
+use super::pipe::pipe;
 use super::read::Read;
+use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::entry::Snapshot;
-use crate::key::Names;
 use crate::protocol::{Fwd, Uncacheable};
-use crate::store::LeaseToken;
 use crate::telemetry::Bypass;
 
 /// What a run is for.
@@ -75,57 +71,6 @@ impl Run {
     }
 }
 
-/// A lease that may be held. Dropping it gives it up, in the background.
-pub(crate) struct Lease {
-    shared: Arc<Shared>,
-    names: Names,
-    token: LeaseToken,
-    spent: bool,
-}
-
-impl Lease {
-    pub(crate) fn new(shared: &Arc<Shared>, names: &Names) -> Self {
-        let (shared, names) = (Arc::clone(shared), names.clone());
-        Self { shared, names, token: LeaseToken::random(), spent: false }
-    }
-
-    pub(crate) fn token(&self) -> LeaseToken {
-        self.token
-    }
-
-    /// The fill has given it up.
-    pub(crate) fn spend(&mut self) {
-        self.spent = true;
-    }
-
-    /// Keeps the lease alive for as long as this is polled.
-    async fn keep(&self) -> std::convert::Infallible {
-        let ttl = self.shared.settings.lease_ttl;
-        loop {
-            tokio::time::sleep(ttl / 3).await;
-            let step = self.shared.store.renew(&self.names, self.token, millis(ttl));
-            if let Err(error) = within(self.shared.settings.fill_timeout, step).await {
-                self.shared.note_error("renew", &error);
-            }
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.spent || tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        let (shared, names, token) = (Arc::clone(&self.shared), self.names.clone(), self.token);
-        self.shared.work.spawn(async move {
-            let step = shared.store.release(&names, token);
-            if let Err(error) = within(shared.settings.fill_timeout, step).await {
-                shared.note_error("release", &error);
-            }
-        });
-    }
-}
-
 /// Runs the handler on a task of its own and answers with its response as soon as its head is
 /// there.
 ///
@@ -133,19 +78,15 @@ impl Drop for Lease {
 ///
 /// The run goes on to its end, for those who wait for it and for the store. One that is for
 /// neither ends.
-pub(crate) async fn launch<S, B, R>(
+pub(crate) async fn launch<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     run: Run,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     let (reply, head) = oneshot::channel();
     let work = shared.work.clone();
@@ -162,17 +103,17 @@ where
     }
 }
 
-type Reply<R, E> = oneshot::Sender<Result<Response<ResponseBody<R>>, E>>;
+type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
 
-async fn fly<S, B, R>(
+async fn fly<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
     origin: Origin<S, B>,
     mut run: Run,
-    mut reply: Reply<R, S::Error>,
+    mut reply: Reply<S, B>,
 ) where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     shared.counters.runs.increment();
     let started = Instant::now();
@@ -261,17 +202,17 @@ impl Run {
 }
 
 /// The handler's answer, or `None` if nobody wants it any more.
-async fn head<S, B, R>(
+async fn head<S, B>(
     shared: &Shared,
     read: &Read,
     origin: Origin<S, B>,
     run: &mut Run,
-    reply: &mut Reply<R, S::Error>,
+    reply: &mut Reply<S, B>,
     deadline: Instant,
-) -> Option<Result<Response<R>, S::Error>>
+) -> Option<Result<Response<S::Body>, S::Error>>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     let call = origin.run();
     tokio::pin!(call);
@@ -290,63 +231,6 @@ where
         biased;
         answer = &mut call => Some(answer),
         () = reply.closed() => None,
-    }
-}
-
-async fn keep(lease: Option<&Lease>) -> std::convert::Infallible {
-    match lease {
-        Some(lease) => lease.keep().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Why a body did not become an entry.
-enum Broken {
-    /// It failed, or came too late.
-    Failed,
-    Uncacheable(Uncacheable),
-}
-
-/// Reads the body to its end, passing on each frame as it comes.
-async fn collect<R: Body<Data = Bytes>>(
-    mut body: std::pin::Pin<Box<R>>,
-    writer: PipeWriter<R>,
-    most: usize,
-    deadline: Instant,
-) -> Result<Vec<Bytes>, Broken> {
-    let mut chunks = Vec::new();
-    let mut size = 0;
-    loop {
-        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
-        let Ok(next) = tokio::time::timeout_at(deadline, next).await else {
-            writer.hand_over(body);
-            return Err(Broken::Failed);
-        };
-        match next {
-            None => {
-                writer.close(None);
-                return Ok(chunks);
-            }
-            Some(Err(error)) => {
-                writer.close(Some(error));
-                return Err(Broken::Failed);
-            }
-            Some(Ok(frame)) => {
-                let Some(data) = frame.data_ref() else {
-                    // Trailers may hold anything, and a stored response has no place for them.
-                    writer.push(frame);
-                    writer.hand_over(body);
-                    return Err(Broken::Uncacheable(Uncacheable::Trailers));
-                };
-                size += data.len();
-                chunks.push(data.clone());
-                writer.push(frame);
-                if size > most {
-                    writer.hand_over(body);
-                    return Err(Broken::Uncacheable(Uncacheable::TooLarge));
-                }
-            }
-        }
     }
 }
 

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::task::JoinHandle;
-use tower_service::Service;
 
-use super::coalesce::millis;
 use super::invalidation::{invalidate, mark_dirty};
-use super::lookup::within;
-use super::origin::Origin;
+use super::origin::{Answer, Handler, Origin};
+use super::shared::Shared;
 use super::status;
+use super::step::millis;
+use super::step::within;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::key::ScopeNames;
 use crate::policy::{Effect, When};
 use crate::protocol::Fwd;
@@ -54,14 +53,14 @@ impl Write {
 }
 
 /// Runs a mutating handler and invalidates what it may have changed.
-pub(crate) async fn write<S, B, R>(
+pub(crate) async fn write<S, B>(
     shared: Arc<Shared>,
     write: Write,
     origin: Origin<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     let mut guard = Guard { shared, moves: write.moves, token: None, outcome: Outcome::Refused };
     if !guard.fence().await {
