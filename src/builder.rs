@@ -196,7 +196,8 @@ impl CacheBuilder {
     }
 
     /// How many scopes may wait for their invalidation to be confirmed, 10,000 if not set. Over it
-    /// whole tenants count as dirty in their place, and over it again everything.
+    /// whole tenants count as dirty in their place; over 16 times as many of those, everything does,
+    /// on this instance, until what was stored before has expired.
     pub fn max_dirty(mut self, count: usize) -> Self {
         self.settings.max_dirty = count;
         self

@@ -3,8 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use http::Response;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
+use http::{HeaderMap, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -105,10 +106,16 @@ where
 
 type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
 
+/// What a client asks of its own copy must not decide what others get.
+fn forget_conditions(headers: &mut HeaderMap) {
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
+}
+
 async fn fly<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
-    origin: Origin<S, B>,
+    mut origin: Origin<S, B>,
     mut run: Run,
     mut reply: Reply<S, B>,
 ) where
@@ -116,6 +123,9 @@ async fn fly<S, B>(
     B: Send + 'static,
 {
     shared.counters.runs.increment();
+    if !run.is_private() {
+        forget_conditions(origin.request_mut().headers_mut());
+    }
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
     let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {

@@ -166,6 +166,7 @@ impl<'a> Draft<'a> {
     /// Whether a target reaches a key of this route.
     fn is_reached(&self, target: &ScopeTemplate, tenantless: bool) -> bool {
         self.route.tenantless == tenantless
+            && !self.route.uncached
             && match target.kind() {
                 ScopeKind::Tag => self.tags.iter().any(|tag| may_be_equal(tag, target)),
                 _ => target.reach(&self.path, &self.key) != Reach::Never,
@@ -222,7 +223,8 @@ impl<'a> Draft<'a> {
             jitter: route.jitter.unwrap_or(0),
             max_body: route.max_body,
             allow_longer: route.allow_longer,
-            invalidated_by_writes: route.invalidated_by_writes,
+            invalidated_by_writes: route.invalidated_by_writes && !route.uncached,
+            uncached: route.uncached,
             stale_while_revalidate: route.stale_while_revalidate,
             stale_if_error: route.stale_if_error,
             early_refresh: route.early_refresh,

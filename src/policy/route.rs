@@ -44,6 +44,7 @@ pub struct Route {
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
     pub(crate) invalidated_by_writes: bool,
+    pub(crate) uncached: bool,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) early_refresh: Option<f64>,
@@ -77,6 +78,7 @@ impl Route {
             max_body: None,
             allow_longer: false,
             invalidated_by_writes: true,
+            uncached: false,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             early_refresh: None,
@@ -205,6 +207,15 @@ impl Route {
     /// good `eagerness`; more is earlier.
     pub fn early_refresh(mut self, eagerness: f64) -> Self {
         self.early_refresh = Some(eagerness);
+        self
+    }
+
+    /// Says that this path is not cached although another route's template fits it: `/users/me`
+    /// beside `/users/{id}`.
+    ///
+    /// Where the layer is inside an axum router it sees by itself which route a request took.
+    pub fn uncached(mut self) -> Self {
+        self.uncached = true;
         self
     }
 

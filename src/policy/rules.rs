@@ -47,6 +47,8 @@ pub(crate) struct CachedRoute {
     pub(crate) keyed_headers: Vec<HeaderName>,
     pub(crate) users: Option<Users>,
     pub(crate) tenantless: bool,
+    /// Declared only so that no other template takes its paths.
+    pub(crate) uncached: bool,
     pub(crate) ttl: Duration,
     pub(crate) ttl_with: Option<TtlWith>,
     pub(crate) statuses: Vec<(StatusCode, Duration)>,

@@ -1,7 +1,8 @@
 //! Requests that a cache leaves alone, and those that carry an identity.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, RANGE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method};
 
@@ -17,6 +18,8 @@ pub enum RequestBypass {
     Upgrade,
     /// It asks for a part (RFC 9110 14.2).
     Range,
+    /// It is to be done only if the resource is in a certain state (RFC 9110 13.1.1, 13.1.4).
+    Precondition,
     /// It has content, which a handler may read and no key holds (RFC 9110 9.3.1).
     Content,
 }
@@ -29,6 +32,7 @@ impl RequestBypass {
             Self::Connect => "connect",
             Self::Upgrade => "upgrade",
             Self::Range => "range",
+            Self::Precondition => "precondition",
             Self::Content => "content",
         }
     }
@@ -48,6 +52,9 @@ pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<Request
     }
     if headers.contains_key(RANGE) {
         return Some(RequestBypass::Range);
+    }
+    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
+        return Some(RequestBypass::Precondition);
     }
     // RFC 9112 6.3: one of these says that there is content.
     let has_content = headers.contains_key(TRANSFER_ENCODING)
@@ -102,7 +109,9 @@ mod tests {
 
     #[test]
     fn bypasses() {
-        let rows: [(&str, Method, Fields, Option<&str>); 12] = [
+        let rows: [(&str, Method, Fields, Option<&str>); 14] = [
+            ("RFC 9110 13.1.1", Method::GET, &[("if-match", "\"1\"")], Some("precondition")),
+            ("RFC 9110 13.1.2", Method::GET, &[("if-none-match", "\"1\"")], None),
             ("plain", Method::GET, &[("accept", "*/*")], None),
             ("RFC 9110 9.3.6 CONNECT", Method::CONNECT, &[], Some("connect")),
             (
