@@ -184,7 +184,7 @@ impl CacheBuilder {
     }
 
     /// For how long the targets of a write stay closed when nobody knows what became of it: its
-    /// client left, it panicked, it failed with an error, or it was answered with 408, 503 or 504.
+    /// client left, it panicked, it failed with an error, or it was answered with 408 or 504.
     /// 3 s if not set; zero for not at all.
     ///
     /// Dropping a handler does not stop what it has set going: a statement that the database is

@@ -188,7 +188,12 @@ async fn ask(
             scopes: read.names.scopes_digest(),
             ignore_entry,
         };
+        // Given up if this is dropped here, or if it is not known what came of it.
+        lease.iter_mut().for_each(Lease::take);
         let reply = within(settings.lookup_timeout, shared.store.miss(&read.names, &request)).await;
+        if !matches!(reply, Ok(store::Miss::Granted(_)) | Err(_)) {
+            lease.iter_mut().for_each(Lease::lose);
+        }
         match reply {
             Err(error) => {
                 shared.note_error("miss", &error);

@@ -24,6 +24,8 @@ use crate::store::{Filled, Refusal};
 
 /// How a response is to be stored, worked out from its head.
 pub(crate) struct Plan {
+    /// When the head came, by the store's clock.
+    began: Millis,
     fresh: Duration,
     age: u32,
     most: usize,
@@ -65,6 +67,7 @@ impl Plan {
         let fresh = fresh.min(MAX_TTL);
         let fresh = fresh.mul_f64(1.0 - f64::from(read.route.jitter) / 100.0 * fastrand::f64());
         Ok(Self {
+            began: shared.store.now(),
             fresh,
             age: initial_age(&parts.headers),
             most,
@@ -86,7 +89,6 @@ impl Plan {
     /// The entry, complete but for the stamps, which `finish` adds.
     pub(crate) fn entry(
         &self,
-        shared: &Shared,
         read: &Read,
         parts: &Parts,
         chunks: Vec<Bytes>,
@@ -101,8 +103,7 @@ impl Plan {
         strip(&mut headers);
         headers.remove(AGE);
         headers.remove(CACHE_STATUS);
-        let now = shared.store.now();
-        let fresh_until = now + millis(self.fresh).max(1);
+        let fresh_until = self.began + millis(self.fresh).max(1);
         let window = |window| if self.must_revalidate { 0 } else { millis(window) };
         Ok(Entry {
             head: Head {
@@ -112,7 +113,7 @@ impl Plan {
                 fresh_until,
             },
             name: read.names.entry_digest(),
-            stored_at: now,
+            stored_at: self.began,
             age: self.age,
             stale_until: fresh_until + window(read.route.stale_while_revalidate),
             error_until: fresh_until + window(read.route.stale_if_error),
@@ -136,7 +137,8 @@ pub(crate) async fn finish(
         entry.head.run = snapshot.run;
         entry.head.stamps = snapshot.stamps.clone();
     }
-    let keep = entry.stale_until.max(entry.error_until) - entry.stored_at;
+    let end = entry.stale_until.max(entry.error_until);
+    let keep = end.saturating_sub(shared.store.now()).max(1);
     let frame = snapshot.is_some().then(|| entry.encode());
     if !leads.is_empty() {
         let entry = Arc::new(entry);
@@ -164,7 +166,7 @@ async fn store(
         Ok(Filled::Stored) => {
             shared.counters.stored.increment();
             if let Some(lease) = lease {
-                lease.spend();
+                lease.lose();
             }
         }
         Ok(Filled::Refused(Refusal::Space)) => {

@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::step::within;
 use crate::key::{Names, ScopeNames, Space};
 use crate::policy::TENANT;
-use crate::store::{Mode, StoreError};
+use crate::store::{Mode, StoreError, StoreErrorKind};
 
 /// Invalidates, once. If that is not confirmed, the scopes are dirty when this answers, and
 /// attempts go on in the background.
@@ -66,8 +66,11 @@ async fn retry(shared: Arc<Shared>) {
                 Err(error) => {
                     tracing::debug!(error = %error, "an invalidation is still not confirmed");
                     failed = true;
-                    // The others would fare no better, and would each take a time-out.
-                    break;
+                    if matches!(error.kind(), StoreErrorKind::Timeout | StoreErrorKind::Unavailable)
+                    {
+                        // The others would fare no better, and would each take a time-out.
+                        break;
+                    }
                 }
             }
         }

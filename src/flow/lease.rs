@@ -13,22 +13,28 @@ pub(crate) struct Lease {
     shared: Arc<Shared>,
     names: Names,
     token: LeaseToken,
-    spent: bool,
+    /// The store may hold it for us.
+    held: bool,
 }
 
 impl Lease {
     pub(crate) fn new(shared: &Arc<Shared>, names: &Names) -> Self {
         let (shared, names) = (Arc::clone(shared), names.clone());
-        Self { shared, names, token: LeaseToken::random(), spent: false }
+        Self { shared, names, token: LeaseToken::random(), held: false }
     }
 
     pub(crate) fn token(&self) -> LeaseToken {
         self.token
     }
 
-    /// The fill has given it up.
-    pub(crate) fn spend(&mut self) {
-        self.spent = true;
+    /// It is being asked for, or was granted: from now on it has to be given up.
+    pub(crate) fn take(&mut self) {
+        self.held = true;
+    }
+
+    /// It was refused, or the fill has given it up.
+    pub(crate) fn lose(&mut self) {
+        self.held = false;
     }
 
     /// Keeps the lease alive for as long as this is polled.
@@ -46,7 +52,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.spent || tokio::runtime::Handle::try_current().is_err() {
+        if !self.held || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
         let (shared, names, token) = (Arc::clone(&self.shared), self.names.clone(), self.token);

@@ -9,6 +9,7 @@ use http::{HeaderMap, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::collect::{Broken, collect};
 use super::fill::{self, Plan};
@@ -91,7 +92,7 @@ where
 {
     let (reply, head) = oneshot::channel();
     let work = shared.work.clone();
-    let task = work.spawn(fly(shared, read, origin, run, reply));
+    let task = work.spawn(fly(shared, read, origin, run, reply).in_current_span());
     if let Ok(answer) = head.await {
         return answer;
     }
@@ -196,7 +197,7 @@ async fn fly<S, B>(
         }
     };
     match collected {
-        Ok(body) => match plan.entry(&shared, &read, &stored_parts, body, started.elapsed()) {
+        Ok(body) => match plan.entry(&read, &stored_parts, body, started.elapsed()) {
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },

@@ -11,7 +11,13 @@ use crate::key::Names;
 
 /// The keys, by a digest of their names: a collision costs a collapsed run and nothing else.
 #[derive(Debug, Default)]
-pub(crate) struct Uncacheables(Mutex<HashMap<u64, Instant>>);
+pub(crate) struct Uncacheables(Mutex<Keys>);
+
+#[derive(Debug, Default)]
+struct Keys {
+    until: HashMap<u64, Instant>,
+    swept: Option<Instant>,
+}
 
 /// How many keys are remembered at most.
 const MOST: usize = 10_000;
@@ -20,22 +26,26 @@ impl Uncacheables {
     pub(crate) fn remember(&self, names: &Names, span: Duration) {
         let now = Instant::now();
         let mut keys = self.0.lock();
-        if keys.len() >= MOST {
-            keys.retain(|_, until| *until > now);
-            if keys.len() >= MOST {
+        if keys.until.len() >= MOST {
+            // Looking through all of them is not for every request of a flood.
+            if keys.swept.is_none_or(|swept| now - swept >= Duration::from_millis(100)) {
+                keys.until.retain(|_, until| *until > now);
+                keys.swept = Some(now);
+            }
+            if keys.until.len() >= MOST {
                 return;
             }
         }
-        keys.insert(names.entry_digest(), now + span);
+        keys.until.insert(names.entry_digest(), now + span);
     }
 
     pub(crate) fn forget(&self, names: &Names) {
-        self.0.lock().remove(&names.entry_digest());
+        self.0.lock().until.remove(&names.entry_digest());
     }
 
     pub(crate) fn knows(&self, names: &Names) -> bool {
         let keys = self.0.lock();
-        !keys.is_empty()
-            && keys.get(&names.entry_digest()).is_some_and(|until| *until > Instant::now())
+        !keys.until.is_empty()
+            && keys.until.get(&names.entry_digest()).is_some_and(|until| *until > Instant::now())
     }
 }

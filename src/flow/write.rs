@@ -106,11 +106,7 @@ impl Outcome {
     fn of(status: Option<StatusCode>) -> Self {
         match status {
             None => Self::Lost,
-            Some(
-                StatusCode::REQUEST_TIMEOUT
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT,
-            ) => Self::Late,
+            Some(StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) => Self::Late,
             Some(status) if status.is_server_error() => Self::Failed,
             Some(status) if status.is_client_error() => Self::Refused,
             Some(_) => Self::Done,

@@ -11,6 +11,7 @@ mod hit;
 mod invalidation;
 mod leader_request;
 mod misses_together;
+mod neighbours;
 mod stale;
 mod stale_if_error;
 mod stampede;
