@@ -41,13 +41,13 @@ async fn instances_a_quarter_of_an_hour_apart_agree_on_everything() {
                     .headers
                     .get("age")
                     .map_or(0, |age| age.to_str().unwrap().parse().unwrap());
-                assert!(age <= 1, "{answer:?}");
+                assert!(age <= 10, "{answer:?}");
                 app.cache.settled().await;
             }
             let hit = reader.get("4", "/users/42").await;
             hit.assert_hit();
-            let ttl = hit.cache_status().split("ttl=").nth(1).unwrap();
-            assert!(["298", "299", "300"].contains(&ttl), "{hit:?}");
+            let ttl: u64 = hit.cache_status().split("ttl=").nth(1).unwrap().parse().unwrap();
+            assert!((290..=300).contains(&ttl), "{hit:?}");
             // Clocks that are set while all runs change nothing either.
             fast.advance(QUARTER);
             slow.rewind(QUARTER);

@@ -11,9 +11,10 @@ use axum::routing::{get, post};
 use tower_response_cache::{Cache, CacheBuilder, On, Route, Scope, Store, Tenant};
 
 const TTL: Duration = Duration::from_millis(200);
+const SLOW: Duration = Duration::from_millis(400);
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// A handler that counts, waits 100 ms, and fails while `broken`.
+/// A handler that counts, waits for [`SLOW`], and fails while `broken`.
 #[derive(Clone, Default)]
 struct Origin {
     runs: Arc<AtomicUsize>,
@@ -27,7 +28,7 @@ impl Origin {
             let origin = origin.clone();
             async move {
                 let run = origin.runs.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(SLOW).await;
                 if origin.broken.load(Ordering::SeqCst) {
                     return (StatusCode::BAD_GATEWAY, "broken".to_owned());
                 }
@@ -80,7 +81,7 @@ on_each_store! {
             assert!(is_stale_hit(&stale), "{stale:?}");
             assert_eq!(stale.text(), "run 0");
         }
-        assert!(began.elapsed() < Duration::from_millis(90), "nobody waits for the refresh");
+        assert!(began.elapsed() < SLOW, "nobody waits for the refresh");
         one.cache.settled().await;
         other.cache.settled().await;
         assert_eq!(origin.runs(), 2, "one refresh for both instances");
@@ -159,7 +160,7 @@ on_each_store! {
 
     async fn a_refresh_comes_early_when_the_handler_is_slow_and_the_end_near(backend: Backend) {
         let origin = Origin::default();
-        // The handler takes 100 ms: with this eagerness any request in the last seconds refreshes.
+        // The handler takes 400 ms: with this eagerness any request in the last seconds refreshes.
         let route = Route::get("/").ttl(Duration::from_secs(5)).early_refresh(100.0);
         let app = origin.app(builder(backend.store.clone(), route));
         app.get("4", "/").await;

@@ -97,7 +97,7 @@ on_each_store! {
         for answer in waiters.await.unwrap() {
             assert_eq!(answer.text(), "run 0");
         }
-        assert!(began.elapsed() < 2 * RUN, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 5 * RUN, "{:?}", began.elapsed());
         assert_eq!(runs.load(Ordering::SeqCst), 1);
     }
 
@@ -129,7 +129,7 @@ on_each_store! {
             let answers = herd(&[&app], 20).await;
             let took = began.elapsed();
             // The leader's run, and all the others at once; the second time nobody waits at all.
-            assert!(took < 3 * RUN, "round {round}: {took:?}");
+            assert!(took < 8 * RUN, "round {round}: {took:?}");
             let mut bodies: Vec<_> = answers.iter().map(Answer::text).collect();
             bodies.sort_unstable();
             bodies.dedup();
@@ -141,14 +141,14 @@ on_each_store! {
     async fn p16_across_instances_too_uncacheable_answers_do_not_queue(backend: Backend) {
         let runs = Arc::new(AtomicUsize::new(0));
         let mut apps = Vec::new();
-        for _ in 0..6 {
+        for _ in 0..12 {
             apps.push(slow_app(builder(backend.another().await), &runs, |_| {
                 ([(header::SET_COOKIE, "id=1")], "own").into_response()
             }));
         }
         let began = Instant::now();
-        herd(&apps.iter().collect::<Vec<_>>(), 6).await;
-        assert!(began.elapsed() < 4 * RUN, "{:?}", began.elapsed());
+        herd(&apps.iter().collect::<Vec<_>>(), 12).await;
+        assert!(began.elapsed() < 7 * RUN, "{:?}", began.elapsed());
     }
 
     async fn p16_failing_handlers_are_not_waited_for_one_by_one(backend: Backend) {
@@ -159,11 +159,12 @@ on_each_store! {
         let began = Instant::now();
         let answers = herd(&[&app], 20).await;
         assert!(answers.iter().all(|a| a.status == StatusCode::INTERNAL_SERVER_ERROR));
-        assert!(began.elapsed() < 3 * RUN, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 8 * RUN, "{:?}", began.elapsed());
 
         let panics = Arc::new(AtomicUsize::new(0));
         let app = slow_app(builder(backend.store.clone()).namespace("panics"), &panics, |_| {
-            panic!("broken on purpose")
+            // A panic without the hook that prints it, twenty times.
+            std::panic::resume_unwind(Box::new("broken on purpose"))
         });
         let began = Instant::now();
         let asks = (0..20).map(|_| {
@@ -171,7 +172,7 @@ on_each_store! {
             tokio::spawn(async move { app.get("4", "/").await })
         });
         assert!(join_all(asks).await.into_iter().all(|answer| answer.is_err()));
-        assert!(began.elapsed() < 4 * RUN, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 8 * RUN, "{:?}", began.elapsed());
     }
 
     async fn p13_waiting_is_bounded_in_time_and_in_number(backend: Backend) {
@@ -211,7 +212,7 @@ on_each_store! {
         app.put("4", "/users/42", "old").await;
         let slow = |app: &App| {
             let mut slow = request(Method::GET, "4", "/users/42");
-            slow.headers_mut().insert("x-delay-ms", "300".parse().unwrap());
+            slow.headers_mut().insert("x-delay-ms", "1000".parse().unwrap());
             let app = app.clone();
             tokio::spawn(async move { app.send(slow).await })
         };
@@ -220,7 +221,7 @@ on_each_store! {
         app.put("4", "/users/42", "new").await;
         let began = Instant::now();
         assert_eq!(app.get("4", "/users/42").await.text(), "4/42=new");
-        assert!(began.elapsed() < Duration::from_millis(150), "it waited for the old flight");
+        assert!(began.elapsed() < Duration::from_millis(700), "it waited for the old flight");
         assert_eq!(first.await.unwrap().text(), "4/42=old");
         assert_eq!(joined.await.unwrap().text(), "4/42=old");
     }

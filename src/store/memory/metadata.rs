@@ -38,8 +38,13 @@ struct Timed<T> {
 pub(super) struct Scopes {
     generations: HashMap<Box<str>, Timed<Generation>>,
     fences: HashMap<Box<str>, Vec<(LeaseToken, Millis)>>,
+    /// What the generations' names and slots take, in bytes.
+    weight: usize,
     sweep_at: usize,
 }
+
+/// What the maps need for a generation beside its name, roughly.
+const SLOT: usize = 160;
 
 impl Scopes {
     pub(super) fn generation(&self, name: &str, now: Millis) -> Generation {
@@ -70,7 +75,7 @@ impl Scopes {
                 return found;
             }
         };
-        self.generations.insert(name.into(), Timed { value, until });
+        self.put(name, Timed { value, until });
         value
     }
 
@@ -105,7 +110,7 @@ impl Scopes {
         tokens.retain(|(held, until)| *held != token && *until > now);
         tokens.push((token, deadline));
         let until = tokens.iter().map(|(_, until)| *until).max().unwrap_or(deadline);
-        self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
+        self.put(name, Timed { value: Generation::Closed, until });
     }
 
     /// Takes the token off, and opens the scope if it was there and no other is left.
@@ -117,7 +122,7 @@ impl Scopes {
             found = tokens.iter().any(|(held, _)| *held == token);
             tokens.retain(|(held, until)| *held != token && *until > now);
             if let Some(until) = tokens.iter().map(|(_, until)| *until).max() {
-                self.generations.insert(name.into(), Timed { value: Generation::Closed, until });
+                self.put(name, Timed { value: Generation::Closed, until });
                 return;
             }
             self.fences.remove(name);
@@ -128,7 +133,7 @@ impl Scopes {
             return;
         }
         let until = now + REOPENED;
-        self.generations.insert(name.into(), Timed { value: fresh(mint.id()), until });
+        self.put(name, Timed { value: fresh(mint.id()), until });
     }
 
     fn latest_deadline(&self, name: &str, now: Millis) -> Option<Millis> {
@@ -144,8 +149,26 @@ impl Scopes {
         }
     }
 
+    fn put(&mut self, name: &str, generation: Timed<Generation>) {
+        if self.generations.insert(name.into(), generation).is_none() {
+            self.weight += name.len() + SLOT;
+        }
+    }
+
+    /// Forgets half of the open generations: what was stored under them is not valid any more.
+    /// Closed ones stay, since somebody is writing.
+    fn shed(&mut self) {
+        self.generations.retain(|_, kept| kept.value == Generation::Closed || fastrand::bool());
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        self.weight = self.generations.keys().map(|name| name.len() + SLOT).sum();
+    }
+
     fn forget_expired(&mut self, now: Millis) {
         self.generations.retain(|_, kept| kept.until > now);
+        self.weigh();
         self.fences.retain(|_, tokens| tokens.iter().any(|(_, until)| *until > now));
     }
 }
@@ -168,6 +191,21 @@ pub(super) struct FillCheck<'a, I> {
 }
 
 impl Tenant {
+    /// How much it takes, in bytes, roughly.
+    pub(super) fn weight(&self) -> usize {
+        self.scopes.weight + (self.epochs.len() + self.leases.len()) * SLOT
+    }
+
+    /// Forgets what has expired, and half of what can be forgotten. Answers whether nothing is
+    /// left.
+    pub(super) fn shed(&mut self, now: Millis) -> bool {
+        self.scopes.shed();
+        // A lost epoch refuses the fills under way, a lost lease costs a run.
+        self.epochs.retain(|_, _| fastrand::bool());
+        self.leases.retain(|_, _| fastrand::bool());
+        self.is_idle(now)
+    }
+
     /// The generations of `scopes` and the epoch.
     pub(super) fn look<'a>(
         &self,

@@ -5,7 +5,7 @@ mod metadata;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -24,7 +24,8 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 /// A store in this process, with the same guarantees as a shared one.
 ///
 /// It holds at most a given number of bytes, 64 MiB unless told otherwise, and gives up the entries
-/// that are used least. What it holds is gone when it is dropped.
+/// that are used least; what it knows of scopes and tenants takes a quarter as much at most. What it
+/// holds is gone when it is dropped.
 ///
 /// ```
 /// use tower_response_cache::{Cache, MemoryStore, Route, Tenant};
@@ -43,8 +44,9 @@ pub struct MemoryStore {
     tenants: RwLock<HashMap<Space, Arc<RwLock<Tenant>>>>,
     /// Generations of all tenants at once, one a namespace.
     everybody: RwLock<Scopes>,
-    /// How many tenants may be known before those with nothing to remember are dropped.
-    sweep_at: AtomicU64,
+    /// What the tenants' metadata takes, in bytes, and may take.
+    metadata: AtomicUsize,
+    metadata_limit: usize,
 }
 
 impl MemoryStore {
@@ -90,7 +92,8 @@ impl MemoryStore {
             ),
             tenants: RwLock::default(),
             everybody: RwLock::default(),
-            sweep_at: AtomicU64::new(1024),
+            metadata: AtomicUsize::new(0),
+            metadata_limit: usize::try_from(bytes / 4).unwrap_or(usize::MAX).max(64 << 10),
         }
     }
 
@@ -108,15 +111,46 @@ impl MemoryStore {
         if let Some(tenant) = self.tenant(space) {
             return tenant;
         }
+        let mut tenants = self.tenants.write();
+        let tenant = tenants.entry(space.clone()).or_insert_with(|| {
+            self.metadata.fetch_add(TENANT_WEIGHT, Ordering::Relaxed);
+            Arc::default()
+        });
+        Arc::clone(tenant)
+    }
+
+    /// Changes what is known of a tenant, and keeps what is known of all within its limit.
+    fn change<T>(&self, space: &Space, change: impl FnOnce(&mut Tenant) -> T) -> T {
+        let tenant = self.tenant_or_new(space);
+        let mut known = tenant.write();
+        let before = known.weight();
+        let answer = change(&mut known);
+        let after = known.weight();
+        drop(known);
+        drop(tenant);
+        let total = if after >= before {
+            self.metadata.fetch_add(after - before, Ordering::Relaxed) + (after - before)
+        } else {
+            self.metadata.fetch_sub(before - after, Ordering::Relaxed)
+        };
+        if total > self.metadata_limit {
+            self.shed();
+        }
+        answer
+    }
+
+    /// Forgets about half of what is known of the tenants. A lost generation loses entries and
+    /// revives none.
+    fn shed(&self) {
         let now = self.clock.millis();
         let mut tenants = self.tenants.write();
-        if tenants.len() as u64 >= self.sweep_at.load(Ordering::Relaxed) {
-            // A tenant that somebody holds a handle to is being written to: its count is above 1.
-            tenants
-                .retain(|_, tenant| Arc::strong_count(tenant) > 1 || !tenant.write().is_idle(now));
-            self.sweep_at.store((tenants.len() as u64 * 2).max(1024), Ordering::Relaxed);
-        }
-        Arc::clone(tenants.entry(space.clone()).or_default())
+        tenants.retain(|_, tenant| {
+            let is_idle = tenant.write().shed(now);
+            // Whoever holds a handle is about to write to it.
+            !is_idle || Arc::strong_count(tenant) > 1
+        });
+        let total = tenants.values().map(|tenant| tenant.read().weight() + TENANT_WEIGHT).sum();
+        self.metadata.store(total, Ordering::Relaxed);
     }
 
     fn entry(&self, name: &str, now: Millis) -> Option<Bytes> {
@@ -149,40 +183,36 @@ impl MemoryStore {
     fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {
         let now = self.clock.millis();
         let mint = self.minter();
-        let tenant = self.tenant_or_new(names.space());
-        let mut tenant = tenant.write();
-        let everybody = Self::everybody_of(names);
-        let own = names.scope_count() - usize::from(everybody.is_some());
-        let mut stamps = Some(Vec::with_capacity(names.scope_count()));
-        for name in names.scopes().take(own) {
-            let stamp = tenant.scopes.open(name, request.keep, now, &mint).current();
-            stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
-                stamps.push(stamp);
-                stamps
-            });
-        }
-        if let Some(name) = everybody {
-            let stamp = self.everybody.write().open(name, request.keep, now, &mint).current();
-            stamps = stamps.zip(stamp).map(|(mut stamps, stamp)| {
-                stamps.push(stamp);
-                stamps
-            });
-        }
-        let epoch = tenant.open_epoch(names.epoch(), request.keep, now, &mint);
-        let Some(stamps) = stamps else { return Miss::Closed };
-        let snapshot = Snapshot { stamps: stamps.into(), epoch, run: self.run };
-        if !request.ignore_entry
-            && self
-                .entry(names.entry(), now)
-                .is_some_and(|frame| Head::is_fresh(&frame, request.scopes, &snapshot, now))
-        {
-            return Miss::Again;
-        }
-        let Some((token, ttl)) = request.lease else { return Miss::Granted(snapshot) };
-        match tenant.lease(names.entry(), token, &snapshot, ttl, now) {
-            Some(holder) => Miss::Wait { snapshot, holder },
-            None => Miss::Granted(snapshot),
-        }
+        self.change(names.space(), |tenant| {
+            let everybody = Self::everybody_of(names);
+            let own = names.scope_count() - usize::from(everybody.is_some());
+            // All of them, also where one is closed.
+            let mut stamps: Vec<_> = names
+                .scopes()
+                .take(own)
+                .map(|name| tenant.scopes.open(name, request.keep, now, &mint).current())
+                .collect();
+            stamps.extend(
+                everybody.map(|name| {
+                    self.everybody.write().open(name, request.keep, now, &mint).current()
+                }),
+            );
+            let epoch = tenant.open_epoch(names.epoch(), request.keep, now, &mint);
+            let Some(stamps) = stamps.into_iter().collect() else { return Miss::Closed };
+            let snapshot = Snapshot { stamps, epoch, run: self.run };
+            if !request.ignore_entry
+                && self
+                    .entry(names.entry(), now)
+                    .is_some_and(|frame| Head::is_fresh(&frame, request.scopes, &snapshot, now))
+            {
+                return Miss::Again;
+            }
+            let Some((token, ttl)) = request.lease else { return Miss::Granted(snapshot) };
+            match tenant.lease(names.entry(), token, &snapshot, ttl, now) {
+                Some(holder) => Miss::Wait { snapshot, holder },
+                None => Miss::Granted(snapshot),
+            }
+        })
     }
 
     fn do_fill(
@@ -340,11 +370,11 @@ impl Store for MemoryStore {
         deadline: Millis,
     ) -> StoreFuture<'a, ()> {
         let now = self.clock.millis();
-        let tenant = self.tenant_or_new(scopes.space());
-        let mut tenant = tenant.write();
-        for name in scopes.generations() {
-            tenant.scopes.close(name, token, now, now + deadline);
-        }
+        self.change(scopes.space(), |tenant| {
+            for name in scopes.generations() {
+                tenant.scopes.close(name, token, now, now + deadline);
+            }
+        });
         if let Some(name) = scopes.all_tenants() {
             self.everybody.write().close(&name, token, now, now + deadline);
         }
@@ -395,6 +425,9 @@ impl Store for MemoryStore {
         self.clock.millis()
     }
 }
+
+/// What a tenant takes beside its metadata, in bytes, roughly.
+const TENANT_WEIGHT: usize = 512;
 
 /// An entry as it is kept. Cloning it copies no byte of the frame.
 #[derive(Clone)]
