@@ -115,17 +115,94 @@ pub(crate) fn compare(stamps: &[Id], generations: &[Generation]) -> Stamps {
 fn freshness(mut entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
     let fresh_until = entry.head.fresh_until;
     let window = entry.stale_until.saturating_sub(fresh_until);
-    let stale_from = softened_at.map_or(fresh_until, |at| at.min(fresh_until));
+    // Whatever is stale has been so by now, though our estimate of the store's clock be behind.
+    let stale_from = softened_at.unwrap_or(fresh_until).min(fresh_until).min(now);
     if softened_at.is_none() && now < fresh_until {
         return Verdict::Fresh(entry);
     }
     // What the client is told of its freshness.
-    entry.head.fresh_until = stale_from.min(now);
+    entry.head.fresh_until = stale_from;
     if now < stale_from.saturating_add(window) {
         Verdict::Stale(entry)
     } else if now < stale_from.saturating_add(entry.error_until.saturating_sub(fresh_until)) {
         Verdict::Miss { unusable: false, fallback: Some(Box::new(entry)) }
     } else {
         Verdict::miss(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::entry::{Head, RunId};
+
+    fn entry(fresh_until: Millis, stale: Millis, error: Millis) -> Entry {
+        let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: Box::default(), fresh_until };
+        Entry {
+            head,
+            name: 0,
+            stored_at: 0,
+            age: 0,
+            stale_until: fresh_until + stale,
+            error_until: fresh_until + error,
+            cost: 0,
+            tags: Vec::new(),
+            content: Content::Value,
+            body: Bytes::new(),
+        }
+    }
+
+    #[test]
+    fn freshness_by_time_and_by_soft_invalidation() {
+        // (stale window, error window, softened at, now) of an entry that is fresh until 1000
+        let rows = [
+            ((0, 0, None, 999), "fresh"),
+            ((0, 0, None, 1000), "miss"),
+            ((10, 0, None, 1009), "stale"),
+            ((10, 0, None, 1010), "miss"),
+            ((0, 10, None, 1009), "fallback"),
+            ((10, 20, None, 1015), "fallback"),
+            ((10, 0, Some(500), 509), "stale"),
+            ((10, 0, Some(500), 510), "miss"),
+            ((0, 0, Some(500), 500), "miss"),
+            // The store minted the id at 500, and its clock reads 499 here.
+            ((0, 0, Some(500), 499), "miss"),
+            ((10, 0, Some(500), 499), "stale"),
+        ];
+        for ((stale, error, softened, now), expected) in rows {
+            let verdict = match freshness(entry(1000, stale, error), softened, now) {
+                Verdict::Fresh(_) => "fresh",
+                Verdict::Stale(_) => "stale",
+                Verdict::Miss { fallback: Some(_), .. } => "fallback",
+                Verdict::Miss { .. } => "miss",
+            };
+            assert_eq!(verdict, expected, "{stale} {error} {softened:?} {now}");
+        }
+    }
+
+    #[test]
+    fn stamps_are_compared_with_what_soft_invalidations_left_behind() {
+        let id = |micros: u64| Id::mint(micros * 1000, [0; 8]);
+        let open = |ids: &[u64]| Generation::Open {
+            current: id(ids[0]),
+            behind: [1, 2, 3].map(|place| ids.get(place).map(|micros| id(*micros))),
+        };
+        let rows = [
+            (vec![1], vec![open(&[1])], Stamps::Equal),
+            (vec![1], vec![open(&[2])], Stamps::Differ),
+            (vec![1], vec![open(&[5, 1])], Stamps::Behind(5)),
+            (vec![1], vec![open(&[9, 5, 1])], Stamps::Behind(5)),
+            (vec![1, 2], vec![open(&[9, 1]), open(&[5, 2])], Stamps::Behind(5)),
+            (vec![1, 2], vec![open(&[9, 1]), open(&[5])], Stamps::Differ),
+            (vec![1], vec![Generation::Missing], Stamps::Differ),
+            (vec![1], vec![Generation::Closed], Stamps::Differ),
+            (vec![1], vec![], Stamps::Differ),
+        ];
+        for (stamps, generations, expected) in rows {
+            let stamps: Vec<_> = stamps.into_iter().map(id).collect();
+            assert_eq!(compare(&stamps, &generations), expected, "{generations:?}");
+        }
     }
 }
