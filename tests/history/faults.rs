@@ -118,7 +118,9 @@ impl Harm {
         match fault {
             Fault::Evict => self.fill_up(),
             Fault::Lose => self.lose(&["g:", "g:", "g:*!", "a:", "b:", "l:", "e:", "f:", "w:"]),
-            Fault::LoseAllButFences => self.lose(&["g:", "g:", "a:", "l:", "e:", "w:"]),
+            Fault::LoseAllButFences => {
+                self.lose(&["g:*tag", "g:*tag", "g:", "a:", "l:", "e:", "w:"])
+            }
             Fault::Replace => self.replace(),
             Fault::KillConnections => {
                 self.command(&["CLIENT", "KILL", "TYPE", "normal"]);
