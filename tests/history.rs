@@ -108,7 +108,7 @@ async fn with_instances_that_crash() {
     let fleet = over(&server, false);
     let crashes = crash::begin(fleet.clone(), server.url(), "/users/1/fenced");
     // Others move the fenced scope meanwhile, which must not open it.
-    let traffic = Traffic { writes: Writes::Tags, writers: 2, ..Traffic::full() };
+    let traffic = Traffic { writes: Writes::Tags, writers: 3, ..Traffic::full() };
     let server = work(&fleet, server, &[Fault::LoseAllButFences], traffic).await;
     crashes.end();
     conclude("with_instances_that_crash", &fleet).await;
