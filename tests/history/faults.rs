@@ -119,7 +119,7 @@ impl Harm {
             Fault::Evict => self.fill_up(),
             Fault::Lose => self.lose(&["g:", "g:", "g:*!", "a:", "b:", "l:", "e:", "f:", "w:"]),
             Fault::LoseAllButFences => {
-                self.lose(&["g:*tag", "g:*tag", "g:", "a:", "l:", "e:", "w:"])
+                self.lose(&["g:*tag", "g:*tag", "g:", "a:", "l:", "e:", "w:"]);
             }
             Fault::Replace => self.replace(),
             Fault::KillConnections => {
