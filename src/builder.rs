@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::{Cache, Settings};
+use crate::cache::Cache;
+use crate::flow::Settings;
 use crate::policy::{
     ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, Tenant, Users, compile,
 };
@@ -182,8 +183,21 @@ impl CacheBuilder {
         self
     }
 
+    /// For how long the targets of a write stay closed when nobody knows what became of it: its
+    /// client left, it panicked, it failed with an error, or it was answered with 408, 503 or 504.
+    /// 3 s if not set; zero for not at all.
+    ///
+    /// Dropping a handler does not stop what it has set going: a statement that the database is
+    /// executing, a blocking task. A commit that comes later than the invalidation is covered as
+    /// long as it comes within this time.
+    pub fn hold_after_lost(mut self, span: Duration) -> Self {
+        self.settings.hold_after_lost = span;
+        self
+    }
+
     /// How many scopes may wait for their invalidation to be confirmed, 10,000 if not set. Over it
-    /// whole tenants count as dirty in their place, and over it again everything.
+    /// whole tenants count as dirty in their place; over 16 times as many of those, everything does,
+    /// on this instance, until what was stored before has expired.
     pub fn max_dirty(mut self, count: usize) -> Self {
         self.settings.max_dirty = count;
         self
@@ -216,6 +230,10 @@ impl CacheBuilder {
                 let setting = setting.to_owned();
                 return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 1 h" });
             }
+        }
+        if settings.hold_after_lost > Duration::from_secs(3600) {
+            let setting = "hold_after_lost".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "at most 1 h" });
         }
         if settings.max_key == 0 || settings.max_key > 16 << 10 {
             let setting = "max_key".to_owned();

@@ -1,21 +1,113 @@
-//! A Tower layer that caches HTTP responses.
+//! A [Tower](https://docs.rs/tower) layer that caches a server's own HTTP responses: keys that
+//! belong to a tenant, a TTL for each route, and invalidation that no late fill can undo.
+//!
+//! ```
+//! use std::time::Duration;
+//! use axum::{Router, routing::get};
+//! use tower_response_cache::{Cache, MemoryStore, On, Route, Tenant};
+//!
+//! let cache = Cache::builder(MemoryStore::new())
+//!     .namespace("gym")
+//!     .tenant(Tenant::header("x-gym-id"))
+//!     .same_for_all_users()
+//!     .route(Route::get("/users").ttl(Duration::from_secs(300)).query(["role", "status"]))
+//!     .route(Route::get("/users/{id}"))
+//!     .invalidate(On::put("/users/{id}").subtree("/users/{id}").path("/users"))
+//!     .build()?;                              // every mistake is found here
+//!
+//! let app: Router = Router::new()
+//!     .route("/users", get(|| async { "everybody" }))
+//!     .route("/users/{id}", get(|| async { "somebody" }).put(|| async { "changed" }))
+//!     .layer(cache.layer());
+//! # Ok::<(), tower_response_cache::ConfigError>(())
+//! ```
+//!
+//! # The way of a request
+//!
+//! ```text
+//!             on no configured route ───────────────────────────────▶ inner service, untouched
+//!            ╱
+//! request ──▶ admit: route, tenant, key, scopes
+//!            ╲     ╲  no tenant, credentials, range, … ─────────────▶ inner service: bypass
+//!             ╲     ╲
+//!              ╲     read ─▶ look up: one MGET of the entry, its generations, its epoch
+//!               ╲              ├─ every stamp equals its generation ─▶ hit
+//!                ╲             ├─ stale, and allowed to be ──────────▶ hit, and one refresh behind it
+//!                 ╲            └─ miss ─▶ flight ─▶ lease ─▶ run ─▶ response, while it streams
+//!                  ╲                        │                   └─▶ fill, under the stamps from
+//!                   ╲                       ╰─▶ who joins gets       before the handler ran
+//!                    ╲                          the same response
+//!                     write ─▶ fence ─▶ inner service ─▶ new generations ─▶ response
+//! ```
+//!
+//! # What it promises
+//!
+//! *Isolation.* Without a tenant there is no cache. Keys are injective whatever the bytes: two
+//! requests share an entry only if they are the same request by the route's own words. What
+//! comes from a request is data in every pattern, and no pattern reaches another tenant. What a
+//! request with credentials is answered is stored only where the route says what of the identity is
+//! in the key, or that it is the same for all users.
+//!
+//! *Invalidation.* Once an invalidation is confirmed, no request that begins later, on any
+//! instance, is answered from work whose handler began before it. An entry carries a *stamp* for
+//! each scope that a write may move, read before its handler ran; it is valid while every stamp
+//! equals the scope's generation in the store. So a pattern is invalidated by one write, however
+//! many entries it reaches, and a fill that lost the race is invalid by itself. A write invalidates
+//! also when nobody can tell whether it happened: after a 5xx, an error, a panic, or when the
+//! client has left.
+//!
+//! *Concurrency.* Identical misses run the handler once in a process, and, with leases, once in a
+//! fleet. Whoever leaves, fails nobody else. The first byte never waits for the last.
+//!
+//! *Failure.* Without its store the cache is as if it were not there, but that identical requests
+//! share runs. An invalidation that the store has not confirmed is never lost in silence: until it
+//! is, this instance passes its scopes by.
+//!
+//! # What it does not promise
+//!
+//! - A write that is made behind the layer's back, straight to the database, is not seen. Tell the
+//!   cache with [`TenantCache::invalidate`].
+//! - While the store can't be reached, an instance can't learn of the writes of others. It reads
+//!   nothing from the store then either; but an instance that *can* reach it may serve an entry
+//!   until the writing instance has had its invalidation confirmed.
+//! - A process that is killed between its commit and the invalidation leaves entries until their
+//!   TTL ends, unless the rule has a [`fence`](On::fence).
+//! - Replication of Redis is asynchronous: a fail-over can lose an invalidation that was confirmed.
+//!   What was stored before the fail-over is not believed by connections made after it, because it
+//!   carries the run of the server that it was written to.
+//!
+//! # Where it goes
+//!
+//! Inside authentication, so that the tenant is one that the request has proved; inside whatever
+//! refuses requests; outside whatever makes the answer expensive. On a cached route that misses,
+//! the inner service runs on a task of its own, which needs the tokio runtime: task-locals of the
+//! caller are not seen there.
+//!
+//! # Features
+//!
+//! | feature | what |
+//! |---|---|
+//! | `redis` (default) | [`RedisStore`], through bb8-redis |
+//! | `axum` (default) | inside axum's `nest`, the whole path counts, not what is left of it |
 
-pub mod clock;
-pub mod entry;
-pub mod key;
-pub mod protocol;
-pub mod store;
-
+// In the order in which a request meets them.
+mod layer;
+mod service;
+mod future;
 mod body;
+
 mod builder;
 mod cache;
-mod flow;
-mod future;
-mod layer;
 mod policy;
-mod service;
-mod telemetry;
 mod tenant;
+
+mod flow;
+pub mod key;
+pub mod protocol;
+pub mod entry;
+pub mod store;
+pub mod clock;
+mod telemetry;
 
 pub use self::body::ResponseBody;
 pub use self::builder::CacheBuilder;
@@ -31,3 +123,8 @@ pub use self::store::{MemoryStore, Store};
 pub use self::store::{RedisStore, RedisStoreBuilder};
 pub use self::telemetry::{Bypass, Stats};
 pub use self::tenant::{InvalidTenant, InvalidateError, TenantCache};
+
+/// The code of the README is compiled, and run as far as it can be.
+#[cfg(all(doctest, feature = "redis", feature = "axum"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

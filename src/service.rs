@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::body::ResponseBody;
 use crate::cache::Cache;
-use crate::flow::{self, Admission, Origin};
+use crate::flow::{self, Admission, Handled, Origin};
 use crate::future::ResponseFuture;
 
 /// A service that answers from the cache, and from `S` where it can't.
@@ -59,7 +59,10 @@ where
         };
         let (parts, body) = request.into_parts();
         let admission = flow::admit(shared, &parts, self.prefix.as_deref(), matched);
-        let request = Request::from_parts(parts, body);
+        let mut request = Request::from_parts(parts, body);
+        if matches!(admission, Admission::Read(_)) {
+            Handled::mark(shared, request.extensions_mut());
+        }
         let shared = Arc::clone(shared);
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();

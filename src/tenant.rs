@@ -4,8 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cache::Shared;
-use crate::flow;
+use crate::flow::{self, Shared};
 use crate::key::{Glob, GlobError, ScopeNames, Space, TenantError, TenantId, encode};
 use crate::policy::{Scope, ScopeError, Set, TENANT};
 use crate::store::{Mode, StoreError, StoreErrorKind};

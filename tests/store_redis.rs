@@ -521,3 +521,37 @@ async fn a_read_only_server_refuses_fills_with_an_error() {
     server.raw(&[b"REPLICAOF", b"NO", b"ONE"]);
     recovered(&store, Duration::from_secs(1)).await;
 }
+
+/// One lost record opens nobody's fence: neither the end of another write nor a new fence does.
+#[tokio::test]
+async fn a_fence_survives_the_loss_of_its_record() {
+    let server = RedisServer::start();
+    let store = connect(&server).await;
+    let scopes = scopes();
+    let names = names("/users");
+    let record = b"gym:f:{4}:path:/users";
+    let closed = async || store.lookup(&names).await.unwrap().generations == [Generation::Closed];
+    let (one, other) = (LeaseToken::random(), LeaseToken::random());
+
+    store.fence(&scopes, one, 2000).await.unwrap();
+    store.fence(&scopes, other, 1000).await.unwrap();
+    assert!(server.raw(&[b"DEL", record]).contains('1'));
+    store.lift(&scopes, other).await.unwrap();
+    assert!(closed().await, "opened by a token that was lost with the other");
+
+    store.fence(&scopes, other, 100).await.unwrap();
+    store.lift(&scopes, other).await.unwrap();
+    assert!(closed().await, "opened by a fence that came after the loss");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert!(!closed().await, "it stands no longer than it was to");
+}
+
+/// A token that is lifted late, or twice, opens nothing and creates nothing.
+#[tokio::test]
+async fn a_token_that_is_not_there_opens_nothing() {
+    let server = RedisServer::start();
+    let store = connect(&server).await;
+    let (scopes, names) = (scopes(), names("/users"));
+    store.lift(&scopes, LeaseToken::random()).await.unwrap();
+    assert_eq!(store.lookup(&names).await.unwrap().generations, [Generation::Missing]);
+}

@@ -13,8 +13,12 @@ use crate::period::Period;
 const MINUTE: Duration = Duration::from_secs(60);
 const NO_QUERY: [&str; 0] = [];
 
-/// The cache of this service, on the Redis at `redis_url` or in memory.
-pub(crate) async fn build(redis_url: Option<&str>) -> Result<Cache, Box<dyn Error>> {
+/// The cache of this service, on the Redis at `redis_url` or in memory. With a `fence`, a process
+/// that dies between its commit and the invalidation leaves nothing outdated.
+pub(crate) async fn build(
+    redis_url: Option<&str>,
+    fence: Option<Duration>,
+) -> Result<Cache, Box<dyn Error>> {
     let store: Arc<dyn Store> = match redis_url {
         Some(url) => Arc::new(RedisStore::connect(url).await?),
         None => Arc::new(MemoryStore::new()),
@@ -31,15 +35,19 @@ pub(crate) async fn build(redis_url: Option<&str>) -> Result<Cache, Box<dyn Erro
         // A user shows in the lists, under its own path with what lies below, and among the
         // participants. `subtree("/users/1")` does not reach `/users/10`.
         .invalidate(On::post("/users").path("/users").path("/participants"))
-        .invalidate(
-            On::put("/users/{id}").subtree("/users/{id}").path("/users").path("/participants"),
-        )
-        .invalidate(
-            On::delete("/users/{id}").subtree("/users/{id}").path("/users").path("/participants"),
-        )
+        .invalidate(match fence {
+            Some(longest) => change_user(On::put("/users/{id}")).fence(longest),
+            None => change_user(On::put("/users/{id}")),
+        })
+        .invalidate(change_user(On::delete("/users/{id}")))
         .invalidate(On::put("/operating-hours").path("/operating-hours"))
         .build()?;
     Ok(cache)
+}
+
+/// What shows a user.
+fn change_user(on: On) -> On {
+    on.subtree("/users/{id}").path("/users").path("/participants")
 }
 
 /// The longer the period, the less a day changes it. A period that there isn't gets an error from

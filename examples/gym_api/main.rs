@@ -8,6 +8,7 @@
 //! | `LISTEN` | address and port; port 0 takes a free one | `127.0.0.1:3000` |
 //! | `REDIS_URL` | where the entries live | in this process |
 //! | `DATABASE` | the `SQLite` file | in this process's memory |
+//! | `FENCE_MS` | changes of users are fenced, for so many milliseconds at most | no fence |
 //! | `DEMO_DELAYS` | `1` obeys the header `x-demo-delay-ms` | ignored |
 //! | `RUST_LOG` | filter of the log on stderr | `info` |
 
@@ -21,6 +22,7 @@ mod routes;
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal;
@@ -42,7 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
-    let cache = cache::build(setting("REDIS_URL").as_deref()).await?;
+    let fence = setting("FENCE_MS").map(|text| text.parse()).transpose()?;
+    let fence = fence.map(Duration::from_millis);
+    let cache = cache::build(setting("REDIS_URL").as_deref(), fence).await?;
     let shared = Shared {
         database: Arc::new(Database::open(setting("DATABASE").as_deref())?),
         runs: Arc::default(),
@@ -65,6 +69,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         })
         .await?;
+    // Invalidations that Redis has not confirmed yet are tried to the last.
+    cache.shutdown(Duration::from_secs(5)).await?;
     Ok(())
 }
 

@@ -1,25 +1,24 @@
 //! Which route, which tenant, which key; or why not.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
-use http::{Extensions, Method, Request, Response, StatusCode, Uri};
-use http_body::Body;
-use tower_service::Service;
+use http::{Method, Response, StatusCode};
 
-use super::origin::Origin;
+use super::admit_write::admit_write;
+use super::matching::{Matched, with_full_path};
+use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, forward};
+use super::shared::Shared;
 use super::write::Write;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::key::{
-    Keep, KeyTemplate, Names, PathError, QueryError, ScopeNames, Space, TenantId, encode,
-    normalize_path, normalize_path_lossy, normalize_query, template_value,
+    Keep, KeyTemplate, Names, PathError, QueryError, Space, TenantId, encode, normalize_path,
+    normalize_query, template_value,
 };
-use crate::policy::{CachedRoute, Canonical, Effect, MAX_TTL, Params, Query, Unreadable, Users};
+use crate::policy::{CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users};
 use crate::protocol::{Credentials, Fwd, RequestBypass, bypass_by_request, has_credentials};
 use crate::telemetry::Bypass;
 
@@ -34,47 +33,6 @@ pub(crate) enum Admission {
 pub(crate) struct Passed {
     why: Bypass,
     refuse: bool,
-}
-
-/// Which table a request was found in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Matched {
-    Read(usize),
-    Write,
-}
-
-/// Finds a request's route. Costs no allocation.
-pub(crate) fn match_route<B>(
-    shared: &Shared,
-    request: &Request<B>,
-    prefix: Option<&str>,
-) -> Option<Matched> {
-    let method = request.method();
-    let rules = &shared.rules;
-    with_full_path(request.uri(), request.extensions(), prefix, |path| {
-        if matches!(*method, Method::GET | Method::HEAD) {
-            return rules.reads.raw.at(path).ok().map(|found| Matched::Read(*found.value));
-        }
-        if method.is_safe() || method.as_str() == "QUERY" {
-            return None;
-        }
-        // A path that is spelled otherwise may reach the same handler.
-        let is_known = rules.reads.raw.at(path).is_ok()
-            || rules.writes.get(method).is_some_and(|table| table.raw.at(path).is_ok())
-            || path.contains(['%', '.']) && is_known_normalized(shared, method, path);
-        is_known.then_some(Matched::Write)
-    })
-}
-
-fn is_known_normalized(shared: &Shared, method: &Method, path: &str) -> bool {
-    let mut canonical = String::with_capacity(path.len());
-    normalize_path_lossy(path, &mut canonical);
-    shared.rules.reads.canonical.at(&canonical).is_ok()
-        || shared
-            .rules
-            .writes
-            .get(method)
-            .is_some_and(|table| table.canonical.at(&canonical).is_ok())
 }
 
 /// Works out a request's tenant and key, or why it has none.
@@ -98,14 +56,14 @@ pub(crate) fn admit(
 }
 
 /// Answers a request that goes past the cache.
-pub(crate) async fn bypass<S, B, R>(
+pub(crate) async fn bypass<S, B>(
     shared: Arc<Shared>,
     passed: Passed,
     origin: Origin<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     shared.counters.bypasses.increment();
     if passed.refuse {
@@ -122,6 +80,8 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     if let Some(why) = bypass_by_request(&parts.method, &parts.headers) {
         return Err(match why {
             RequestBypass::Range => Bypass::Range,
+            RequestBypass::Precondition => Bypass::Precondition,
+            RequestBypass::Content => Bypass::Content,
             _ => Bypass::Upgrade,
         });
     }
@@ -155,6 +115,9 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     }
     let mut names = Names::new(&space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
+    if shared.rules.all_tenants {
+        names.push_all_tenants();
+    }
     let head = parts.method == Method::HEAD;
     Ok(Read { route: Arc::clone(route), names, ttl, head, fallback: None })
 }
@@ -259,63 +222,8 @@ fn push_headers(route: &CachedRoute, parts: &Parts, variant: &mut String) {
     }
 }
 
-fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
-    let mut write = Write::new();
-    let mut canonical = String::with_capacity(path.len());
-    normalize_path_lossy(path, &mut canonical);
-    for path in [path, canonical.as_str()] {
-        add_rules(shared, parts, path, &mut write);
-        add_own_path(shared, parts, path, &canonical, &mut write);
-    }
-    write
-}
-
-/// Adds what the rules for this method and path move.
-fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
-    let rules = &shared.rules;
-    let Some(table) = rules.writes.get(&parts.method) else { return };
-    for found in [table.raw.at(path), table.canonical.at(path)].into_iter().flatten() {
-        let params = Params::new(found.params.iter());
-        let canonical = Canonical::lossy(&params);
-        for rule in found.value.iter().map(|index| &rules.rules[*index]) {
-            match space_of(shared, parts, &params, rule.tenantless) {
-                Ok(space) => write.push(rule.scopes(&space, &canonical), &rule.effect),
-                // Without a tenant there is nothing of a tenant's to move.
-                Err(_) if rule.all_tenants => {
-                    let mut scopes = ScopeNames::new(&rules.tenantless_space());
-                    scopes.push_all_tenants();
-                    write.push(scopes, &rule.effect);
-                }
-                Err(_) => {}
-            }
-        }
-    }
-}
-
-/// Adds the request's own path, if that is the path of a cached route (RFC 9111, section 4.4).
-fn add_own_path(
-    shared: &Shared,
-    parts: &Parts,
-    path: &str,
-    canonical_path: &str,
-    write: &mut Write,
-) {
-    let reads = &shared.rules.reads;
-    for found in [reads.raw.at(path), reads.canonical.at(path)].into_iter().flatten() {
-        let route = &shared.rules.routes[*found.value];
-        if !route.invalidated_by_writes {
-            continue;
-        }
-        let params = Params::new(found.params.iter());
-        if let Ok(space) = space_of(shared, parts, &params, route.tenantless) {
-            let mut scopes = ScopeNames::new(&space);
-            scopes.push(&format!("path:{canonical_path}"));
-            write.push(scopes, &Effect::default());
-        }
-    }
-}
-
-fn space_of(
+/// The space of the request's tenant, or why it has none.
+pub(super) fn space_of(
     shared: &Shared,
     parts: &Parts,
     params: &Params<'_>,
@@ -332,35 +240,4 @@ fn space_of(
     })?;
     let tenant = TenantId::new(&text).map_err(|_| Bypass::BadTenant)?;
     Ok(Space::new(&rules.namespace, tenant.as_str()))
-}
-
-thread_local! {
-    /// Where a prefix and a path are put together, so that a request on no configured route costs
-    /// no allocation.
-    static JOINED: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Calls `with` with the path as it was before any router stripped a part of it.
-fn with_full_path<T>(
-    uri: &Uri,
-    extensions: &Extensions,
-    prefix: Option<&str>,
-    with: impl FnOnce(&str) -> T,
-) -> T {
-    let Some(prefix) = prefix else {
-        #[cfg(feature = "axum")]
-        if let Some(original) = extensions.get::<axum::extract::OriginalUri>() {
-            return with(original.0.path());
-        }
-        let _ = extensions;
-        return with(uri.path());
-    };
-    // Taken out for the call, in case it comes back here.
-    let mut joined = JOINED.take();
-    joined.clear();
-    joined.push_str(prefix);
-    joined.push_str(uri.path());
-    let answer = with(&joined);
-    JOINED.set(joined);
-    answer
 }

@@ -1,23 +1,21 @@
 //! One run for all who miss together: a flight in this process, a lease across instances.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
 use super::flights::{Ending, Lead, Seat};
 use super::hit::{self, Served};
-use super::lookup::{Verdict, judge, look_up, within};
-use super::origin::Origin;
+use super::lease::Lease;
+use super::lookup::{Verdict, judge, look_up};
+use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, blind};
-use super::run::{self, Lease, Run};
-use crate::body::ResponseBody;
-use crate::cache::Shared;
-use crate::entry::{Entry, Millis, Snapshot};
+use super::run::{self, Run};
+use super::shared::Shared;
+use super::step::{millis, within};
+use crate::entry::{Entry, Snapshot};
 use crate::store::{self, LeaseToken, MissRequest};
 use crate::telemetry::Bypass;
 
@@ -44,19 +42,15 @@ enum Course {
 }
 
 /// Answers a request that missed.
-pub(crate) async fn answer<S, B, R>(
+pub(crate) async fn answer<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     match settle(&shared, &read, miss).await {
         Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, false, served)),
@@ -67,39 +61,31 @@ where
 }
 
 /// Refreshes an entry that has been served. Nobody waits for it.
-pub(crate) async fn refresh<S, B, R>(
+pub(crate) async fn refresh<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
 ) where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     if let Course::Run(run) = settle(&shared, &read, miss).await {
         // The run goes on when its client is gone, which it is at once.
-        drop(run::launch::<S, B, R>(shared, read, origin, run).await);
+        drop(run::launch::<S, B>(shared, read, origin, run).await);
     }
 }
 
 /// Answers a request of which nothing can be known, with a run that starts after now.
-pub(crate) async fn next_run<S, B, R>(
+pub(crate) async fn next_run<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     why: Bypass,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
@@ -130,12 +116,16 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
     let alone = shared.uncacheables.knows(&read.names);
+    if alone && refresh {
+        // Nothing would hold one refresh back for another, and the last one came to nothing.
+        return Course::Nothing;
+    }
     loop {
         let mut leads = Vec::new();
         let flight = match snapshot.as_ref().filter(|_| !alone) {
             Some(snapshot) => {
                 match shared.flights.board(&read.names, snapshot, shared.settings.max_waiters) {
-                    Seat::Join(_) if refresh => return Course::Nothing,
+                    Seat::Join(_) | Seat::Full if refresh => return Course::Nothing,
                     Seat::Join(flight) => Some(flight),
                     Seat::Full => return Course::Run(Run::unshared()),
                     Seat::Lead(lead) | Seat::LeadNext(lead, _) => {
@@ -165,20 +155,16 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
             continue;
         }
         match ask(shared, read, leads, ignore_entry, (alone, refresh), patience).await {
-            Asked::Course(course) => return course,
-            Asked::Join(seen) => snapshot = Some(seen),
+            ControlFlow::Break(course) => return course,
+            ControlFlow::Continue(seen) => snapshot = Some(seen),
         }
     }
 }
 
-/// What came of asking the store for leave to run.
-enum Asked {
-    Course(Course),
-    /// Another flight of this process goes under the snapshot that the store told.
-    Join(Snapshot),
-}
-
 /// Asks the store for leave to run the handler, and waits for other instances that have it.
+///
+/// Breaks with what to do, or goes on with the snapshot that the store told: another flight of this
+/// process goes under it.
 ///
 /// `leads` are the flights whose joiners get the answer. Whatever this attempt learns of newer
 /// snapshots, they may have: what runs later than they asked is no older than they want.
@@ -189,7 +175,7 @@ async fn ask(
     mut ignore_entry: bool,
     (alone, refresh): (bool, bool),
     patience: Instant,
-) -> Asked {
+) -> ControlFlow<Course, Snapshot> {
     let settings = &shared.settings;
     let patience = patience.min(Instant::now() + settings.lease_wait);
     let mut lease = (settings.leases && !alone).then(|| Lease::new(shared, &read.names));
@@ -206,40 +192,46 @@ async fn ask(
         match reply {
             Err(error) => {
                 shared.note_error("miss", &error);
-                return Asked::Course(Course::Blind(Bypass::Store));
+                return ControlFlow::Break(Course::Blind(Bypass::Store));
             }
-            Ok(store::Miss::Closed) => return Asked::Course(Course::Blind(Bypass::Fenced)),
+            Ok(store::Miss::Closed) => return ControlFlow::Break(Course::Blind(Bypass::Fenced)),
             Ok(store::Miss::Again) => match look_again(shared, read).await {
-                Looked::Served(_) if refresh => return Asked::Course(Course::Nothing),
+                Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
                     let landed = Arc::new(entry);
                     for lead in &leads {
                         lead.land(&landed);
                     }
-                    return Asked::Course(Course::Serve((*landed).clone(), Served::Hit));
+                    return ControlFlow::Break(Course::Serve((*landed).clone(), Served::Hit));
                 }
                 // The store takes it for fresh and we do not: it is no reason to wait.
                 Looked::Missed(..) => ignore_entry = true,
-                Looked::Nothing => return Asked::Course(Course::Blind(Bypass::Store)),
+                Looked::Nothing => return ControlFlow::Break(Course::Blind(Bypass::Store)),
             },
             Ok(store::Miss::Granted(snapshot)) => {
                 if !alone && !leads.iter().any(|lead| lead.is_of(&snapshot)) {
-                    // If another flight has this snapshot, its leader is waiting for our lease,
-                    // and waiting for him would be waiting for ourselves.
-                    if let Seat::Lead(lead) =
-                        shared.flights.board(&read.names, &snapshot, settings.max_waiters)
-                    {
-                        leads.push(lead);
+                    match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
+                        Seat::Lead(lead) => leads.push(lead),
+                        // With a lease, its leader is waiting for ours: we answer for him.
+                        Seat::Join(flight) if lease.is_some() => {
+                            leads.extend(flight.deputy(&shared.flights));
+                        }
+                        Seat::Join(_) if leads.is_empty() => {
+                            return ControlFlow::Continue(snapshot);
+                        }
+                        _ => {}
                     }
                 }
-                return Asked::Course(Course::Run(Run::stored(snapshot, lease.take(), leads)));
+                return ControlFlow::Break(Course::Run(Run::stored(snapshot, lease.take(), leads)));
             }
-            Ok(store::Miss::Wait { .. }) if refresh => return Asked::Course(Course::Nothing),
+            Ok(store::Miss::Wait { .. }) if refresh => return ControlFlow::Break(Course::Nothing),
             Ok(store::Miss::Wait { snapshot, holder: now }) => {
                 if !leads.iter().any(|lead| lead.is_of(&snapshot)) {
                     match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
                         Seat::Lead(lead) => leads.push(lead),
-                        Seat::Join(_) if leads.is_empty() => return Asked::Join(snapshot),
+                        Seat::Join(_) if leads.is_empty() => {
+                            return ControlFlow::Continue(snapshot);
+                        }
                         _ => {}
                     }
                 }
@@ -247,9 +239,23 @@ async fn ask(
                 // there is no use in waiting for one after the other.
                 let gave_up = holder.replace(now).is_some_and(|before| before != now);
                 if gave_up || Instant::now() >= patience {
-                    return Asked::Course(Course::Run(Run::unshared().led(leads)));
+                    return ControlFlow::Break(Course::Run(Run::unshared().led(leads)));
                 }
-                pause.sleep().await;
+                let answered = async {
+                    match leads.first() {
+                        Some(lead) => lead.ending().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let ending = tokio::select! {
+                    biased;
+                    ending = answered => ending,
+                    () = pause.sleep() => continue,
+                };
+                return ControlFlow::Break(match ending {
+                    Ending::Landed(entry) => Course::Serve((*entry).clone(), Served::Collapsed),
+                    Ending::Private | Ending::Lost => Course::Run(Run::unshared()),
+                });
             }
         }
     }
@@ -284,8 +290,4 @@ impl Pause {
         let millis = base.min(60.0) * (0.5 + fastrand::f64());
         tokio::time::sleep(Duration::from_secs_f64(millis / 1000.0)).await;
     }
-}
-
-pub(super) fn millis(span: Duration) -> Millis {
-    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
 }

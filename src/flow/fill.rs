@@ -8,12 +8,12 @@ use http::header::{AGE, CACHE_STATUS};
 use http::response::Parts;
 use http_body::SizeHint;
 
-use super::coalesce::millis;
 use super::flights::Lead;
-use super::lookup::within;
+use super::lease::Lease;
 use super::read::Read;
-use super::run::Lease;
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::millis;
+use super::step::within;
 use crate::entry::{Content, Entry, Head, Millis, RunId, Snapshot};
 use crate::policy::{MAX_TTL, ResponseTtl};
 use crate::protocol::{
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     fresh: Duration,
     age: u32,
     most: usize,
+    /// Stale at the end of its time, whatever windows the route has.
+    must_revalidate: bool,
 }
 
 impl Plan {
@@ -62,7 +64,13 @@ impl Plan {
         }
         let fresh = fresh.min(MAX_TTL);
         let fresh = fresh.mul_f64(1.0 - f64::from(read.route.jitter) / 100.0 * fastrand::f64());
-        Ok(Self { fresh, age: initial_age(&parts.headers), most })
+        Ok(Self {
+            fresh,
+            age: initial_age(&parts.headers),
+            most,
+            // RFC 9111, sections 5.2.2.2 and 5.2.2.8.
+            must_revalidate: control.must_revalidate || control.proxy_revalidate,
+        })
     }
 
     /// For how many seconds the response will be fresh.
@@ -95,6 +103,7 @@ impl Plan {
         headers.remove(CACHE_STATUS);
         let now = shared.store.now();
         let fresh_until = now + millis(self.fresh).max(1);
+        let window = |window| if self.must_revalidate { 0 } else { millis(window) };
         Ok(Entry {
             head: Head {
                 run: RunId([0; 8]),
@@ -105,8 +114,8 @@ impl Plan {
             name: read.names.entry_digest(),
             stored_at: now,
             age: self.age,
-            stale_until: fresh_until + millis(read.route.stale_while_revalidate),
-            error_until: fresh_until + millis(read.route.stale_if_error),
+            stale_until: fresh_until + window(read.route.stale_while_revalidate),
+            error_until: fresh_until + window(read.route.stale_if_error),
             cost: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
             tags: Vec::new(),
             content: Content::Response { status: parts.status, headers },

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
@@ -49,6 +49,8 @@ type FlightKey = (Box<str>, Snapshot);
 #[derive(Clone, Debug)]
 pub(crate) struct Joinable {
     stage: watch::Receiver<Stage>,
+    /// Weak, so that the joiners see when nobody is left who would answer.
+    answer: Weak<watch::Sender<Stage>>,
     /// One reference for the map, and one for each joiner.
     seats: Arc<()>,
 }
@@ -85,7 +87,7 @@ pub(crate) enum Seat {
 /// look again.
 #[derive(Debug)]
 pub(crate) struct Lead {
-    stage: watch::Sender<Stage>,
+    stage: Arc<watch::Sender<Stage>>,
     place: Place,
     flights: Arc<Flights>,
 }
@@ -93,6 +95,8 @@ pub(crate) struct Lead {
 #[derive(Debug)]
 enum Place {
     Known(FlightKey),
+    /// Somebody else's flight, for which the answer is brought.
+    Deputy,
     Blind(Box<str>, Arc<()>),
 }
 
@@ -140,8 +144,10 @@ impl Flights {
 
     fn new_lead(self: &Arc<Self>, place: Place) -> (Lead, Joinable) {
         let (sender, receiver) = watch::channel(Stage::Under);
+        let sender = Arc::new(sender);
+        let answer = Arc::downgrade(&sender);
         let lead = Lead { stage: sender, place, flights: Arc::clone(self) };
-        (lead, Joinable { stage: receiver, seats: Arc::default() })
+        (lead, Joinable { stage: receiver, answer, seats: Arc::default() })
     }
 }
 
@@ -154,12 +160,23 @@ impl Joinable {
     }
 
     /// Waits for the end of the flight. Dropping the future gives the seat up.
-    pub(crate) async fn ending(mut self) -> Ending {
-        match self.stage.wait_for(|stage| !matches!(stage, Stage::Under)).await.as_deref() {
-            Ok(Stage::Landed(entry)) => Ending::Landed(Arc::clone(entry)),
-            Ok(Stage::Private) => Ending::Private,
-            Ok(Stage::Under) | Err(_) => Ending::Lost,
-        }
+    pub(crate) async fn ending(self) -> Ending {
+        ending(self.stage).await
+    }
+
+    /// The right to bring the answer of this flight too, if its leader is still there: he waits
+    /// for what the caller is about to do.
+    pub(crate) fn deputy(&self, flights: &Arc<Flights>) -> Option<Lead> {
+        let stage = self.answer.upgrade()?;
+        Some(Lead { stage, place: Place::Deputy, flights: Arc::clone(flights) })
+    }
+}
+
+async fn ending(mut stage: watch::Receiver<Stage>) -> Ending {
+    match stage.wait_for(|stage| !matches!(stage, Stage::Under)).await.as_deref() {
+        Ok(Stage::Landed(entry)) => Ending::Landed(Arc::clone(entry)),
+        Ok(Stage::Private) => Ending::Private,
+        Ok(Stage::Under) | Err(_) => Ending::Lost,
     }
 }
 
@@ -167,6 +184,11 @@ impl Lead {
     /// Whether this flight is the one of `snapshot`.
     pub(crate) fn is_of(&self, snapshot: &Snapshot) -> bool {
         matches!(&self.place, Place::Known((_, known)) if known == snapshot)
+    }
+
+    /// Waits until a deputy has brought the answer.
+    pub(crate) async fn ending(&self) -> Ending {
+        ending(self.stage.subscribe()).await
     }
 
     /// Gives every joiner the response. The flight can be joined until this is dropped.
@@ -197,6 +219,7 @@ impl Drop for Lead {
                 let joinable = self.flights.known.lock().remove(key);
                 drop(joinable);
             }
+            Place::Deputy => {}
             Place::Blind(key, me) => self.flights.leave(key, me),
         }
     }

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH};
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use http_body::Body;
 
+use super::shared::Shared;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::entry::{Content, Entry};
 use crate::protocol::{CacheStatus, Outcome, age};
 
@@ -45,8 +45,10 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         *response.status_mut() = status;
         *response.headers_mut() = headers;
     }
+    // RFC 9110, section 8.6: what has no content by its status has no length either.
+    let has_length = response.status() != StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
-    if head && !headers.contains_key(CONTENT_LENGTH) {
+    if head && has_length && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
@@ -54,7 +56,9 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     if let Some(name) = &shared.settings.cache_status {
         let left = i64::try_from(entry.head.fresh_until).unwrap_or(i64::MAX)
             - i64::try_from(now).unwrap_or(i64::MAX);
-        let ttl = Some(left.div_euclid(1000));
+        let ttl = left.div_euclid(1000);
+        // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
+        let ttl = Some(if served == Served::Stale { ttl.min(-1) } else { ttl });
         let outcome = match served {
             Served::Hit | Served::Stale => Outcome::Hit { ttl },
             Served::Collapsed => super::status::collapsed(ttl),

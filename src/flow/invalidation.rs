@@ -12,9 +12,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::lookup::within;
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::within;
 use crate::key::{Names, ScopeNames, Space};
+use crate::policy::TENANT;
 use crate::store::{Mode, StoreError};
 
 /// Invalidates, once. If that is not confirmed, the scopes are dirty when this answers, and
@@ -101,8 +102,8 @@ struct Mark {
     until: Instant,
 }
 
-/// The name of the scope of everything a tenant has.
-pub(crate) const TENANT: &str = "tenant";
+/// How many whole tenants may be dirty for each scope that may be.
+const TENANTS: usize = 16;
 
 impl Dirty {
     /// Whether a read with these names must go past the cache.
@@ -151,8 +152,9 @@ impl Dirty {
             marks.extend(scopes.generations().iter().map(|name| (name.clone(), mark)));
         }
         marks.extend(scopes.all_tenants().map(|name| (name, mark)));
-        if state.tenants.len() > most {
-            state.tenants.clear();
+        if state.tenants.len() > most.saturating_mul(TENANTS) {
+            // There is room for no more tenants. Those that are known go on being tried.
+            state.tenants.remove(scopes.space());
             state.everything = Some(mark.until);
         }
         self.recount(state);

@@ -1,12 +1,12 @@
 //! Asking the store, and judging what it has.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::cache::Shared;
+use super::shared::Shared;
+use super::step::within;
 use crate::entry::{Content, Entry, Generation, Id, Millis};
 use crate::key::Names;
-use crate::store::{Found, StoreError, StoreErrorKind, StoreFuture};
+use crate::store::{Found, StoreError};
 
 /// What an entry is good for.
 #[derive(Debug)]
@@ -27,20 +27,6 @@ pub(crate) enum Verdict {
 impl Verdict {
     fn miss(unusable: bool) -> Self {
         Self::Miss { unusable, fallback: None }
-    }
-}
-
-/// Waits for a step of the store, but not longer than `limit`.
-pub(crate) async fn within<T: Unpin>(
-    limit: Duration,
-    step: StoreFuture<'_, T>,
-) -> Result<T, StoreError> {
-    match step {
-        // No timer for a store that has answered already.
-        StoreFuture::Ready(_) => step.await,
-        StoreFuture::Pending(_) => tokio::time::timeout(limit, step)
-            .await
-            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into())),
     }
 }
 
@@ -126,13 +112,16 @@ pub(crate) fn compare(stamps: &[Id], generations: &[Generation]) -> Stamps {
     behind_since.map_or(Stamps::Equal, Stamps::Behind)
 }
 
-fn freshness(entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
+fn freshness(mut entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
     let fresh_until = entry.head.fresh_until;
     let window = entry.stale_until.saturating_sub(fresh_until);
     let stale_from = softened_at.map_or(fresh_until, |at| at.min(fresh_until));
     if softened_at.is_none() && now < fresh_until {
-        Verdict::Fresh(entry)
-    } else if now < stale_from.saturating_add(window) {
+        return Verdict::Fresh(entry);
+    }
+    // What the client is told of its freshness.
+    entry.head.fresh_until = stale_from.min(now);
+    if now < stale_from.saturating_add(window) {
         Verdict::Stale(entry)
     } else if now < stale_from.saturating_add(entry.error_until.saturating_sub(fresh_until)) {
         Verdict::Miss { unusable: false, fallback: Some(Box::new(entry)) }

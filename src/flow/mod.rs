@@ -2,38 +2,47 @@
 //!
 //! | file | step |
 //! |---|---|
-//! | `admit` | which route, which tenant, which key; or why not |
+//! | `matching` | which route |
+//! | `admit`, `admit_write` | which tenant, which key, which scopes; or why not |
 //! | `read` | the order of the steps of a read |
 //! | `lookup` | ask the store, and judge what it has |
 //! | `hit` | an entry becomes a response |
+//! | `step` | each step of the store has a time limit |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
 //! | `flights` | who waits for whom |
 //! | `run` | the handler on a task of its own |
-//! | `pipe` | between the run and its client |
+//! | `lease` | the right to run it |
+//! | `collect`, `pipe` | between the run and its client |
 //! | `fill` | a whole response becomes an entry |
 //! | `write` | a mutating request and its invalidation, whatever becomes of the client |
 //! | `invalidation` | an invalidation until it is confirmed |
 
 mod admit;
+mod admit_write;
 mod coalesce;
+mod collect;
 mod fill;
 mod flights;
 mod hit;
 mod invalidation;
+mod lease;
 mod lookup;
+mod matching;
 mod origin;
 mod pipe;
 mod read;
 mod run;
+mod shared;
 mod status;
+mod step;
 mod uncacheable;
 mod write;
 
-pub(crate) use self::admit::{Admission, admit, bypass, match_route};
-pub(crate) use self::flights::Flights;
-pub(crate) use self::invalidation::{Dirty, invalidate};
+pub(crate) use self::admit::{Admission, admit, bypass};
+pub(crate) use self::invalidation::invalidate;
+pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::read;
-pub(crate) use self::uncacheable::Uncacheables;
+pub(crate) use self::shared::{Settings, Shared};
 pub(crate) use self::write::write;

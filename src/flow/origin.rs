@@ -1,7 +1,39 @@
 //! The handler behind the layer, with the request that waits for it.
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
+
+/// What a service must be for its handler to run on a task of its own.
+pub(crate) trait Handler<B>:
+    Service<
+        Request<B>,
+        Response = Response<<Self as Handler<B>>::Body>,
+        Error: Send + 'static,
+        Future: Send + 'static,
+    > + Send
+    + 'static
+{
+    type Body: Body<Data = Bytes, Error: Send + 'static> + Send + 'static;
+}
+
+impl<S, B, R> Handler<B> for S
+where
+    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Body<Data = Bytes> + Send + 'static,
+    R::Error: Send + 'static,
+{
+    type Body = R;
+}
+
+/// What a flow answers a request with.
+pub(crate) type Answer<S, B> = Result<
+    Response<crate::body::ResponseBody<<S as Handler<B>>::Body>>,
+    <S as Service<Request<B>>>::Error,
+>;
 
 /// An inner service that was polled ready, and the request it was made ready for.
 pub(crate) struct Origin<S, B> {
@@ -9,16 +41,18 @@ pub(crate) struct Origin<S, B> {
     request: Request<B>,
 }
 
-impl<S, B> Origin<S, B> {
+impl<S: Handler<B>, B> Origin<S, B> {
     pub(crate) fn new(service: S, request: Request<B>) -> Self {
         Self { service, request }
     }
 
+    /// The request, to be changed before the handler sees it.
+    pub(crate) fn request_mut(&mut self) -> &mut Request<B> {
+        &mut self.request
+    }
+
     /// Runs the handler.
-    pub(crate) async fn run<R>(mut self) -> Result<Response<R>, S::Error>
-    where
-        S: Service<Request<B>, Response = Response<R>>,
-    {
+    pub(crate) async fn run(mut self) -> Result<Response<S::Body>, S::Error> {
         self.service.call(self.request).await
     }
 }

@@ -3,19 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body::Body;
-use tower_service::Service;
-
 use super::coalesce::{self, Miss};
 use super::hit::{self, Served};
 use super::lookup::{Verdict, judge, look_up};
-use super::origin::Origin;
+use super::origin::{Answer, Handler, Origin};
 use super::run::{self, Run};
+use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::entry::{Entry, Snapshot};
 use crate::key::Names;
 use crate::policy::CachedRoute;
@@ -34,27 +29,22 @@ pub(crate) struct Read {
     pub(crate) fallback: Option<Fallback>,
 }
 
-/// An old entry that may be served if the handler fails.
+/// An expired entry that may be served if the handler fails.
 pub(crate) struct Fallback {
     pub(crate) entry: Box<Entry>,
-    /// Under what it was found. Whoever waits under something else may have begun after an
-    /// invalidation of it.
+    /// Under what it was found valid: who has seen something newer has no right to it.
     pub(crate) snapshot: Option<Snapshot>,
 }
 
 /// Answers a read.
-pub(crate) async fn read<S, B, R>(
+pub(crate) async fn read<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
     origin: Origin<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     if shared.dirty.covers(&read.names) {
         return blind(shared, read, origin, Bypass::Dirty).await;
@@ -69,8 +59,7 @@ where
         Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
         Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
         Verdict::Miss { unusable, fallback } => {
-            let snapshot = found.snapshot();
-            read.fallback = fallback.map(|entry| Fallback { entry, snapshot });
+            read.fallback = fallback.map(|entry| Fallback { entry, snapshot: found.snapshot() });
             (None, unusable)
         }
     };
@@ -95,19 +84,15 @@ where
 
 /// Answers a read of which nothing can be known: with a run that starts after it asked, and whose
 /// response is not stored.
-pub(super) async fn blind<S, B, R>(
+pub(super) async fn blind<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     why: Bypass,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     shared.counters.bypasses.increment();
     if read.head {
@@ -120,15 +105,15 @@ where
 }
 
 /// Runs the handler as if there were no cache, and says why.
-pub(super) async fn forward<S, B, R>(
+pub(super) async fn forward<S, B>(
     shared: &Shared,
     origin: Origin<S, B>,
     reason: Fwd,
     detail: Option<&str>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     let mut response = origin.run().await?.map(ResponseBody::pass);
     status::forwarded(shared, response.headers_mut(), reason, detail);

@@ -3,29 +3,26 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::response::Parts;
-use http::{Request, Response};
+use http::{HeaderMap, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tower_service::Service;
 
-use super::coalesce::millis;
+use super::collect::{Broken, collect};
 use super::fill::{self, Plan};
 use super::flights::Lead;
 use super::hit::{self, Served};
-use super::lookup::within;
-use super::origin::Origin;
-use super::pipe::{PipeWriter, pipe};
+use super::lease::{Lease, keep};
+use super::origin::{Answer, Handler, Origin};
+use super::pipe::pipe;
 use super::read::Read;
+use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::entry::Snapshot;
-use crate::key::Names;
 use crate::protocol::{Fwd, Uncacheable};
-use crate::store::LeaseToken;
 use crate::telemetry::Bypass;
 
 /// What a run is for.
@@ -61,69 +58,17 @@ impl Run {
         Self { leads, ..self }
     }
 
-    /// The run leaves the map of flights without an answer, and gives up what it was to store.
-    fn retire(&mut self) {
-        self.snapshot = None;
-        self.lease = None;
-        self.leads.clear();
+    /// Whether the run is its client's alone: nobody can wait for it, and nothing is stored.
+    fn is_private(&self) -> bool {
+        self.snapshot.is_none() && self.leads.is_empty()
     }
 
-    /// Nobody can share the answer: all waiters run their own, together.
+    /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
+    /// store, and all waiters run their own, together.
     fn make_private(&mut self) {
         self.snapshot = None;
         self.lease = None;
         self.leads.drain(..).for_each(Lead::release);
-    }
-}
-
-/// A lease that may be held. Dropping it gives it up, in the background.
-pub(crate) struct Lease {
-    shared: Arc<Shared>,
-    names: Names,
-    token: LeaseToken,
-    spent: bool,
-}
-
-impl Lease {
-    pub(crate) fn new(shared: &Arc<Shared>, names: &Names) -> Self {
-        let (shared, names) = (Arc::clone(shared), names.clone());
-        Self { shared, names, token: LeaseToken::random(), spent: false }
-    }
-
-    pub(crate) fn token(&self) -> LeaseToken {
-        self.token
-    }
-
-    /// The fill has given it up.
-    pub(crate) fn spend(&mut self) {
-        self.spent = true;
-    }
-
-    /// Keeps the lease alive for as long as this is polled.
-    async fn keep(&self) -> std::convert::Infallible {
-        let ttl = self.shared.settings.lease_ttl;
-        loop {
-            tokio::time::sleep(ttl / 3).await;
-            let step = self.shared.store.renew(&self.names, self.token, millis(ttl));
-            if let Err(error) = within(self.shared.settings.fill_timeout, step).await {
-                self.shared.note_error("renew", &error);
-            }
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.spent || tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
-        let (shared, names, token) = (Arc::clone(&self.shared), self.names.clone(), self.token);
-        self.shared.work.spawn(async move {
-            let step = shared.store.release(&names, token);
-            if let Err(error) = within(shared.settings.fill_timeout, step).await {
-                shared.note_error("release", &error);
-            }
-        });
     }
 }
 
@@ -132,20 +77,17 @@ impl Drop for Lease {
 ///
 /// # Dropping
 ///
-/// The run goes on to its end, for those who wait for it and for the store.
-pub(crate) async fn launch<S, B, R>(
+/// The run goes on to its end, for those who wait for it and for the store. One that is for
+/// neither ends.
+pub(crate) async fn launch<S, B>(
     shared: Arc<Shared>,
     read: Box<Read>,
     origin: Origin<S, B>,
     run: Run,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
+    S: Handler<B>,
     B: Send + 'static,
-    R: Body<Data = Bytes> + Send + 'static,
-    R::Error: Send + 'static,
 {
     let (reply, head) = oneshot::channel();
     let work = shared.work.clone();
@@ -162,44 +104,52 @@ where
     }
 }
 
-type Reply<R, E> = oneshot::Sender<Result<Response<ResponseBody<R>>, E>>;
+type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
 
-async fn fly<S, B, R>(
+/// What a client asks of its own copy must not decide what others get.
+fn forget_conditions(headers: &mut HeaderMap) {
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
+}
+
+async fn fly<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
-    origin: Origin<S, B>,
+    mut origin: Origin<S, B>,
     mut run: Run,
-    mut reply: Reply<R, S::Error>,
+    mut reply: Reply<S, B>,
 ) where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     shared.counters.runs.increment();
+    if !run.is_private() {
+        forget_conditions(origin.request_mut().headers_mut());
+    }
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
-    let Some(answer) = head(origin, &mut run, &mut reply, deadline).await else { return };
+    let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {
+        return;
+    };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
-    if let Some(stale) = read.fallback.take().filter(|_| failed) {
-        // RFC 5861, section 4. Those who saw the same snapshot have the same right to it; others
-        // joined a later one, which this entry may not be valid under.
-        let entry = Arc::new(*stale.entry);
+    if let Some(fallback) = read.fallback.take().filter(|_| failed) {
+        // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
+        // A flight of a newer one may have joiners who began after an invalidation of it.
+        let stale = Arc::new(*fallback.entry);
         for lead in run.leads.drain(..) {
-            if stale.snapshot.as_ref().is_some_and(|snapshot| lead.is_of(snapshot)) {
-                lead.land(&entry);
-            } else {
-                lead.release();
+            match &fallback.snapshot {
+                Some(snapshot) if lead.is_of(snapshot) => lead.land(&stale),
+                _ => lead.release(),
             }
         }
-        let response = hit::respond(&shared, (*entry).clone(), false, Served::Stale);
+        let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
         let _ = reply.send(Ok(response));
         return;
     }
     let (parts, body) = match answer {
         Ok(response) => response.into_parts(),
         Err(error) => {
-            // An error can't be shared, and the next attempt may end the same: all together.
-            shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
-            run.make_private();
+            leave_alone(&shared, &read, &mut run);
             let _ = reply.send(Err(error));
             return;
         }
@@ -217,8 +167,17 @@ async fn fly<S, B, R>(
             return;
         }
     };
+    if run.is_private() {
+        // There is nobody to read ahead for.
+        let mut response = Response::from_parts(parts, ResponseBody::pass(body));
+        let detail = run.bypass.map(Bypass::as_str);
+        status::forwarded(&shared, response.headers_mut(), reason, detail);
+        let _ = reply.send(Ok(response));
+        return;
+    }
     let (writer, reader) = pipe(body.size_hint());
-    let mut parts_out = clone_parts(&parts);
+    let stored_parts = clone_parts(&parts);
+    let mut parts_out = parts;
     if run.snapshot.is_some() {
         status::stored(&shared, &mut parts_out.headers, reason, plan.seconds());
     } else {
@@ -237,11 +196,11 @@ async fn fly<S, B, R>(
         }
     };
     match collected {
-        Ok(body) => match plan.entry(&shared, &read, &parts, body, started.elapsed()) {
+        Ok(body) => match plan.entry(&shared, &read, &stored_parts, body, started.elapsed()) {
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },
-        Err(Broken::Failed) => run.retire(),
+        Err(Broken::Failed) => leave_alone(&shared, &read, &mut run),
         Err(Broken::Uncacheable(why)) => give_up(&shared, &read, &mut run, why),
     }
 }
@@ -253,26 +212,31 @@ impl Run {
 }
 
 /// The handler's answer, or `None` if nobody wants it any more.
-async fn head<S, B, R>(
+async fn head<S, B>(
+    shared: &Shared,
+    read: &Read,
     origin: Origin<S, B>,
     run: &mut Run,
-    reply: &mut Reply<R, S::Error>,
+    reply: &mut Reply<S, B>,
     deadline: Instant,
-) -> Option<Result<Response<R>, S::Error>>
+) -> Option<Result<Response<S::Body>, S::Error>>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     let call = origin.run();
     tokio::pin!(call);
-    tokio::select! {
-        biased;
-        answer = &mut call => return Some(answer),
-        () = tokio::time::sleep_until(deadline) => {}
-        never = keep(run.lease.as_ref()) => match never {},
+    if !run.is_private() {
+        tokio::select! {
+            biased;
+            answer = &mut call => return Some(answer),
+            () = tokio::time::sleep_until(deadline) => {}
+            never = keep(run.lease.as_ref()) => match never {},
+        }
+        // Past its deadline the run is its client's alone.
+        leave_alone(shared, read, run);
     }
-    // Past its deadline the run is its client's alone, for as long as there is one.
-    run.retire();
+    // As without a cache: it ends with its client.
     tokio::select! {
         biased;
         answer = &mut call => Some(answer),
@@ -280,67 +244,16 @@ where
     }
 }
 
-async fn keep(lease: Option<&Lease>) -> std::convert::Infallible {
-    match lease {
-        Some(lease) => lease.keep().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Why a body did not become an entry.
-enum Broken {
-    /// It failed, or came too late.
-    Failed,
-    Uncacheable(Uncacheable),
-}
-
-/// Reads the body to its end, passing on each frame as it comes.
-async fn collect<R: Body<Data = Bytes>>(
-    mut body: std::pin::Pin<Box<R>>,
-    writer: PipeWriter<R>,
-    most: usize,
-    deadline: Instant,
-) -> Result<Vec<Bytes>, Broken> {
-    let mut chunks = Vec::new();
-    let mut size = 0;
-    loop {
-        let next = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx));
-        let Ok(next) = tokio::time::timeout_at(deadline, next).await else {
-            writer.hand_over(body);
-            return Err(Broken::Failed);
-        };
-        match next {
-            None => {
-                writer.close(None);
-                return Ok(chunks);
-            }
-            Some(Err(error)) => {
-                writer.close(Some(error));
-                return Err(Broken::Failed);
-            }
-            Some(Ok(frame)) => {
-                let Some(data) = frame.data_ref() else {
-                    // Trailers may hold anything, and a stored response has no place for them.
-                    writer.push(frame);
-                    writer.hand_over(body);
-                    return Err(Broken::Uncacheable(Uncacheable::Trailers));
-                };
-                size += data.len();
-                chunks.push(data.clone());
-                writer.push(frame);
-                if size > most {
-                    writer.hand_over(body);
-                    return Err(Broken::Uncacheable(Uncacheable::TooLarge));
-                }
-            }
-        }
-    }
-}
-
 /// The response can't be shared: waiters go their own way, and so does who comes soon.
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.counters.uncacheable.increment();
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
+    leave_alone(shared, read, run);
+}
+
+/// There is no answer to share: an error, a body that broke, or nothing in time. The next attempt
+/// may end the same, so whoever waits, or comes soon, does not queue for it one after the other.
+fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
     shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
     run.make_private();
 }

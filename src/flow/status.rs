@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::cache::Shared;
+use super::shared::Shared;
 use crate::protocol::{CacheStatus, Forwarded, Fwd, Outcome};
 
 /// Appends the Cache-Status of a request that went to the handler for `reason`.

@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::task::JoinHandle;
-use tower_service::Service;
 
-use super::coalesce::millis;
 use super::invalidation::{invalidate, mark_dirty};
-use super::lookup::within;
-use super::origin::Origin;
+use super::origin::{Answer, Handler, Origin};
+use super::shared::Shared;
 use super::status;
+use super::step::millis;
+use super::step::within;
 use crate::body::ResponseBody;
-use crate::cache::Shared;
 use crate::key::ScopeNames;
 use crate::policy::{Effect, When};
 use crate::protocol::Fwd;
@@ -54,14 +53,14 @@ impl Write {
 }
 
 /// Runs a mutating handler and invalidates what it may have changed.
-pub(crate) async fn write<S, B, R>(
+pub(crate) async fn write<S, B>(
     shared: Arc<Shared>,
     write: Write,
     origin: Origin<S, B>,
-) -> Result<Response<ResponseBody<R>>, S::Error>
+) -> Answer<S, B>
 where
-    S: Service<Request<B>, Response = Response<R>>,
-    R: Body<Data = Bytes>,
+    S: Handler<B>,
+    B: Send + 'static,
 {
     let mut guard = Guard { shared, moves: write.moves, token: None, outcome: Outcome::Refused };
     if !guard.fence().await {
@@ -95,8 +94,10 @@ enum Outcome {
     Done,
     /// The handler did not run, or refused the request.
     Refused,
-    /// The handler failed or took too long; its commit may have come first.
+    /// The handler failed; its commit may have come first.
     Failed,
+    /// The handler was given up for taking too long.
+    Late,
     /// The handler's future is gone, or gave an error.
     Lost,
 }
@@ -105,9 +106,12 @@ impl Outcome {
     fn of(status: Option<StatusCode>) -> Self {
         match status {
             None => Self::Lost,
-            Some(status) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                Self::Failed
-            }
+            Some(
+                StatusCode::REQUEST_TIMEOUT
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::GATEWAY_TIMEOUT,
+            ) => Self::Late,
+            Some(status) if status.is_server_error() => Self::Failed,
             Some(status) if status.is_client_error() => Self::Refused,
             Some(_) => Self::Done,
         }
@@ -117,9 +121,15 @@ impl Outcome {
         match self {
             Self::Done => true,
             Self::Refused => when.client_error,
-            Self::Failed => when.server_error,
+            Self::Failed | Self::Late => when.server_error,
             Self::Lost => when.lost,
         }
+    }
+
+    /// Whether something of the handler may go on: a query that the database has been sent, a
+    /// blocking task. Its commit can come after anything that is done now.
+    fn may_still_commit(self) -> bool {
+        matches!(self, Self::Late | Self::Lost)
     }
 }
 
@@ -204,7 +214,9 @@ async fn end(
     let Move { scopes, effect } = known;
     let fence = effect.fence.as_ref().and(token);
     let is_due = outcome.invalidates(&effect.when);
-    let step = match (fence, effect.hold.filter(|_| is_due)) {
+    let afterwards = outcome.may_still_commit().then_some(shared.settings.hold_after_lost);
+    let hold = effect.hold.max(afterwards).filter(|span| is_due && !span.is_zero());
+    let step = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
             let token = fence.unwrap_or_else(LeaseToken::random);

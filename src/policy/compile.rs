@@ -70,7 +70,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     let mut routes = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         reads.push(&draft.path, index);
-        routes.push(Arc::new(draft.finish(&declared, all_tenants)?));
+        routes.push(Arc::new(draft.finish(&declared)?));
     }
     let mut writes: HashMap<Method, Table> = HashMap::new();
     for (index, rule) in declarations.rules.iter().enumerate() {
@@ -84,9 +84,10 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         routes,
         reads: reads.finish_single()?,
         writes: writes.collect::<Result<_, ConfigError>>()?,
-        rules,
+        mutations: rules,
         sets,
         declared,
+        all_tenants,
     })
 }
 
@@ -165,13 +166,26 @@ impl<'a> Draft<'a> {
     /// Whether a target reaches a key of this route.
     fn is_reached(&self, target: &ScopeTemplate, tenantless: bool) -> bool {
         self.route.tenantless == tenantless
+            && !self.route.uncached
             && match target.kind() {
                 ScopeKind::Tag => self.tags.iter().any(|tag| may_be_equal(tag, target)),
                 _ => target.reach(&self.path, &self.key) != Reach::Never,
             }
     }
 
-    fn finish(self, declared: &[Declared], all_tenants: bool) -> Result<CachedRoute, ConfigError> {
+    /// Whether a target reaches keys of this route by the segments of their path.
+    fn has_segments_of(&self, target: &ScopeTemplate) -> bool {
+        match target.kind() {
+            ScopeKind::Path | ScopeKind::Subtree => true,
+            ScopeKind::Pattern => {
+                matches!(self.key, KeyTemplate::Path)
+                    && target.reach(&self.path, &self.key) != Reach::Never
+            }
+            ScopeKind::Tag => false,
+        }
+    }
+
+    fn finish(self, declared: &[Declared]) -> Result<CachedRoute, ConfigError> {
         let route = self.route;
         let mut scopes: Vec<_> = self.tags.into_iter().map(ScopePlan::tagged).collect();
         let mut own_path = route.invalidated_by_writes;
@@ -209,12 +223,12 @@ impl<'a> Draft<'a> {
             jitter: route.jitter.unwrap_or(0),
             max_body: route.max_body,
             allow_longer: route.allow_longer,
-            invalidated_by_writes: route.invalidated_by_writes,
+            invalidated_by_writes: route.invalidated_by_writes && !route.uncached,
+            uncached: route.uncached,
             stale_while_revalidate: route.stale_while_revalidate,
             stale_if_error: route.stale_if_error,
             early_refresh: route.early_refresh,
             scopes,
-            all_tenants,
         })
     }
 }
@@ -238,6 +252,16 @@ impl Known<'_> {
         for target in &targets {
             let has = |name: &str| path.params().any(|param| param == name);
             check_bound(&declaration, target.as_str(), target, has)?;
+            if path.rest().is_some_and(|rest| target.params().any(|param| param == rest))
+                && self.drafts.iter().any(|draft| draft.has_segments_of(target))
+            {
+                return Err(ConfigError::Contradiction {
+                    path: declaration,
+                    reason: "a catch-all stands for several segments, and a parameter of a target \
+                             for one, so that nothing below the first would be reached: name a \
+                             subtree above it, or a tag",
+                });
+            }
         }
         Ok(WriteRule {
             targets,
@@ -336,7 +360,7 @@ impl Table {
     fn finish_single(self) -> Result<PathTable<usize>, ConfigError> {
         self.build(|path, values| match *values {
             [only] => Ok(only),
-            _ => Err(conflict(path, "the same path is declared twice")),
+            _ => Err(conflict(path, &"the same path is declared twice")),
         })
     }
 
@@ -347,14 +371,14 @@ impl Table {
         let (mut raw, mut canonical) = (matchit::Router::new(), matchit::Router::new());
         for (path, (canonical_path, values)) in self.0 {
             let value = value(&path, values)?;
-            raw.insert(&path, value.clone()).map_err(|error| conflict(&path, error))?;
-            canonical.insert(canonical_path, value).map_err(|error| conflict(&path, error))?;
+            raw.insert(&path, value.clone()).map_err(|error| conflict(&path, &error))?;
+            canonical.insert(canonical_path, value).map_err(|error| conflict(&path, &error))?;
         }
         Ok(PathTable { raw, canonical })
     }
 }
 
-fn conflict(path: &str, reason: impl ToString) -> ConfigError {
+fn conflict(path: &str, reason: &dyn ToString) -> ConfigError {
     ConfigError::Conflict { path: path.to_owned(), reason: reason.to_string() }
 }
 

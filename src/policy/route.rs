@@ -44,6 +44,7 @@ pub struct Route {
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
     pub(crate) invalidated_by_writes: bool,
+    pub(crate) uncached: bool,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
     pub(crate) early_refresh: Option<f64>,
@@ -77,6 +78,7 @@ impl Route {
             max_body: None,
             allow_longer: false,
             invalidated_by_writes: true,
+            uncached: false,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             early_refresh: None,
@@ -186,7 +188,8 @@ impl Route {
     /// For how long after its TTL, or after a [soft](crate::On::soft) invalidation, a response is
     /// served stale while one request refreshes it in the background (RFC 5861, section 3).
     ///
-    /// A hard invalidation ends it at once.
+    /// A hard invalidation ends it at once. A response with `must-revalidate` or `proxy-revalidate`
+    /// is never served stale, neither here nor on [errors](Self::stale_if_error).
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
         self.stale_while_revalidate = window;
         self
@@ -204,6 +207,15 @@ impl Route {
     /// good `eagerness`; more is earlier.
     pub fn early_refresh(mut self, eagerness: f64) -> Self {
         self.early_refresh = Some(eagerness);
+        self
+    }
+
+    /// Says that this path is not cached although another route's template fits it: `/users/me`
+    /// beside `/users/{id}`.
+    ///
+    /// Where the layer is inside an axum router it sees by itself which route a request took.
+    pub fn uncached(mut self) -> Self {
+        self.uncached = true;
         self
     }
 

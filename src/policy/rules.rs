@@ -20,10 +20,12 @@ pub(crate) struct Rules {
     pub(crate) routes: Vec<Arc<CachedRoute>>,
     pub(crate) reads: PathTable<usize>,
     pub(crate) writes: HashMap<Method, PathTable<Vec<usize>>>,
-    pub(crate) rules: Vec<WriteRule>,
+    pub(crate) mutations: Vec<WriteRule>,
     pub(crate) sets: HashMap<String, Set>,
     /// Every scope that something can move, by which undeclared ones are told.
     pub(crate) declared: Vec<Declared>,
+    /// Some rule moves all tenants at once, so that every key has that scope.
+    pub(crate) all_tenants: bool,
 }
 
 /// Path templates, as they are written and as normalised paths meet them.
@@ -45,6 +47,8 @@ pub(crate) struct CachedRoute {
     pub(crate) keyed_headers: Vec<HeaderName>,
     pub(crate) users: Option<Users>,
     pub(crate) tenantless: bool,
+    /// Declared only so that no other template takes its paths.
+    pub(crate) uncached: bool,
     pub(crate) ttl: Duration,
     pub(crate) ttl_with: Option<TtlWith>,
     pub(crate) statuses: Vec<(StatusCode, Duration)>,
@@ -56,7 +60,6 @@ pub(crate) struct CachedRoute {
     pub(crate) stale_if_error: Duration,
     pub(crate) early_refresh: Option<f64>,
     pub(crate) scopes: Vec<ScopePlan>,
-    pub(crate) all_tenants: bool,
 }
 
 /// What of the query is in the key.
@@ -125,9 +128,6 @@ impl CachedRoute {
             if plan.write(path, &key_text, params, &mut text) {
                 names.push_scope(&text);
             }
-        }
-        if self.all_tenants {
-            names.push_all_tenants();
         }
     }
 }

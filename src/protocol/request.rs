@@ -1,6 +1,9 @@
 //! Requests that a cache leaves alone, and those that carry an identity.
 
-use http::header::{AUTHORIZATION, CONNECTION, COOKIE, RANGE, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, Method};
 
 use super::list;
@@ -15,6 +18,10 @@ pub enum RequestBypass {
     Upgrade,
     /// It asks for a part (RFC 9110 14.2).
     Range,
+    /// It is to be done only if the resource is in a certain state (RFC 9110 13.1.1, 13.1.4).
+    Precondition,
+    /// It has content, which a handler may read and no key holds (RFC 9110 9.3.1).
+    Content,
 }
 
 impl RequestBypass {
@@ -25,6 +32,8 @@ impl RequestBypass {
             Self::Connect => "connect",
             Self::Upgrade => "upgrade",
             Self::Range => "range",
+            Self::Precondition => "precondition",
+            Self::Content => "content",
         }
     }
 }
@@ -41,7 +50,16 @@ pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<Request
     if upgrades {
         return Some(RequestBypass::Upgrade);
     }
-    headers.contains_key(RANGE).then_some(RequestBypass::Range)
+    if headers.contains_key(RANGE) {
+        return Some(RequestBypass::Range);
+    }
+    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
+        return Some(RequestBypass::Precondition);
+    }
+    // RFC 9112 6.3: one of these says that there is content.
+    let has_content = headers.contains_key(TRANSFER_ENCODING)
+        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
+    has_content.then_some(RequestBypass::Content)
 }
 
 /// What in a request tells who asks.
@@ -91,7 +109,9 @@ mod tests {
 
     #[test]
     fn bypasses() {
-        let rows: [(&str, Method, Fields, Option<&str>); 8] = [
+        let rows: [(&str, Method, Fields, Option<&str>); 14] = [
+            ("RFC 9110 13.1.1", Method::GET, &[("if-match", "\"1\"")], Some("precondition")),
+            ("RFC 9110 13.1.2", Method::GET, &[("if-none-match", "\"1\"")], None),
             ("plain", Method::GET, &[("accept", "*/*")], None),
             ("RFC 9110 9.3.6 CONNECT", Method::CONNECT, &[], Some("connect")),
             (
@@ -109,6 +129,15 @@ mod tests {
                 None,
             ),
             ("RFC 9110 14.2 range", Method::GET, &[("range", "bytes=0-1")], Some("range")),
+            ("RFC 9110 9.3.1 content", Method::GET, &[("content-length", "5")], Some("content")),
+            ("RFC 9110 9.3.1 no content", Method::GET, &[("content-length", "0")], None),
+            (
+                "RFC 9112 6.3 content of unknown length",
+                Method::GET,
+                &[("transfer-encoding", "chunked")],
+                Some("content"),
+            ),
+            ("RFC 9110 8.6 no length", Method::GET, &[("content-length", "0, 5")], Some("content")),
             ("RFC 9110 14.2 unknown unit", Method::HEAD, &[("range", "x")], Some("range")),
         ];
         for (row, method, fields, expected) in rows {

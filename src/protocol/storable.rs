@@ -16,7 +16,8 @@ pub enum Uncacheable {
     Upgrade,
     /// It is a part of the whole (206 or `Content-Range`, RFC 9110 14.4, 15.3.7).
     Partial,
-    /// Its status is none that the route stores.
+    /// Its status is none that the route stores, or answers the condition of one request (304, 412,
+    /// 416).
     Status,
     /// `no-store` (RFC 9111 5.2.2.5), whatever `must-understand` says beside it.
     NoStore,
@@ -94,6 +95,15 @@ pub fn response_refusal(
     // without mistaking something, so the body may be a part all the same.
     if status == StatusCode::PARTIAL_CONTENT || headers.contains_key(CONTENT_RANGE) {
         return Some(Uncacheable::Partial);
+    }
+    // RFC 9110 13.1, 14.2: these answer what one request asked of its own copy, not the resource.
+    if matches!(
+        status,
+        StatusCode::NOT_MODIFIED
+            | StatusCode::PRECONDITION_FAILED
+            | StatusCode::RANGE_NOT_SATISFIABLE
+    ) {
+        return Some(Uncacheable::Status);
     }
     if !rules.statuses.contains(&status) {
         return Some(Uncacheable::Status);

@@ -118,7 +118,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ) -> StoreFuture<'a, ()>;
 
     /// Takes `token` (and tokens past their deadline) off each scope. A scope with none left gets
-    /// a new open generation; one with others left stays closed under a new id.
+    /// a new open generation; one with others left stays closed under a new id. A token that is not
+    /// there opens nothing, since the others may have been lost with it: a closed scope stays closed
+    /// for as long as it was to be, an open one moves, a missing one stays missing.
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()>;
 
     /// Moves the key's epoch and removes the entry. Answers whether there was one.

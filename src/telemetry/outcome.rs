@@ -18,6 +18,10 @@ pub enum Bypass {
     BadIdentity,
     /// The request asks for a range.
     Range,
+    /// The request is to be done only if the resource is in a certain state.
+    Precondition,
+    /// The request has content, which is no part of a key.
+    Content,
     /// The request wants to change the protocol.
     Upgrade,
     /// The path has dot segments.
@@ -50,6 +54,8 @@ impl Bypass {
             Self::NoIdentity => "no-identity",
             Self::BadIdentity => "bad-identity",
             Self::Range => "range",
+            Self::Precondition => "precondition",
+            Self::Content => "content",
             Self::Upgrade => "upgrade",
             Self::DotSegment => "dot-segment",
             Self::MalformedEscape => "malformed-escape",

@@ -28,15 +28,20 @@ struct Fleet {
 
 impl Fleet {
     async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(more: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start();
         let folder = TempDir::new().expect("a folder");
         let database = folder.path().join("gym.sqlite");
         let url = redis.url();
-        let settings = [
+        let mut settings = vec![
             ("REDIS_URL", url.as_ref()),
             ("DATABASE", database.to_str().expect("UTF-8")),
             ("DEMO_DELAYS", "1"),
         ];
+        settings.extend(more);
         // At once: two processes may create one database.
         let (a, b) =
             tokio::join!(Server::start("gym_api", &settings), Server::start("gym_api", &settings));
@@ -136,6 +141,45 @@ async fn a_write_whose_client_leaves_is_seen_all_the_same() {
             sleep(Duration::from_millis(10)).await;
         }
     }
+}
+
+/// A process is killed after its commit and before its invalidation. Answers whether the other one
+/// ever serves the old value after that.
+async fn is_outdated_after_a_crash(more: &[(&str, &str)]) -> bool {
+    let fleet = Fleet::with(more).await;
+    create(&fleet.a, "4", "old").await;
+    for path in ABOUT_USER_1 {
+        fleet.b.settle(GYM, path).await;
+    }
+    let put = fleet.a.request(Method::PUT, "/users/1").header("x-gym-id", "4");
+    let put = put.json(&json!({ "name": "new" })).header("x-demo-delay-ms", "60000");
+    let put = tokio::spawn(put.send());
+    sleep(SLOW).await;
+    fleet.a.kill();
+    assert!(put.await.expect("the client lives").is_err(), "nobody answered the write");
+
+    // While the fence stands, and after it has passed its deadline.
+    let until = Instant::now() + Duration::from_secs(3);
+    let mut outdated = false;
+    while Instant::now() < until {
+        for path in ABOUT_USER_1 {
+            outdated |= fleet.b.get(GYM, path).await.text.contains("old");
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    fleet.b.settle(GYM, "/users/1").await;
+    outdated
+}
+
+#[tokio::test]
+async fn p10_with_a_fence_a_crash_between_commit_and_invalidation_leaves_nothing_outdated() {
+    assert!(!is_outdated_after_a_crash(&[("FENCE_MS", "2000")]).await);
+}
+
+/// The same without the fence, so that the test above is known to be able to fail.
+#[tokio::test]
+async fn without_a_fence_a_crash_leaves_the_old_value() {
+    assert!(is_outdated_after_a_crash(&[]).await);
 }
 
 #[tokio::test]

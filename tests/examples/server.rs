@@ -51,7 +51,7 @@ impl Server {
     /// Starts `example` on a free port with these environment variables.
     pub(crate) async fn start(example: &str, settings: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary(example));
-        for name in ["REDIS_URL", "DATABASE", "DEMO_DELAYS", "RUST_LOG"] {
+        for name in ["REDIS_URL", "DATABASE", "DEMO_DELAYS", "FENCE_MS", "RUST_LOG"] {
             command.env_remove(name);
         }
         command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
@@ -95,6 +95,13 @@ impl Server {
     pub(crate) async fn runs(&self, template: &str) -> u64 {
         let runs = send(self.request(Method::GET, "/debug/handler-runs")).await.json();
         runs[template].as_u64().unwrap_or_else(|| panic!("no {template} in {runs}"))
+    }
+
+    /// Kills the process with SIGKILL, which leaves it no chance to do anything more.
+    pub(crate) fn kill(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let killed = std::process::Command::new("kill").args(["-KILL", &pid]).status();
+        assert!(killed.expect("kill runs").success());
     }
 
     /// Asks the process to end, as a supervisor does, and answers whether it ended well.

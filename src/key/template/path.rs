@@ -63,6 +63,14 @@ impl PathTemplate {
         &self.segments
     }
 
+    /// The name of the catch-all, if it ends in one.
+    pub fn rest(&self) -> Option<&str> {
+        match self.segments.last() {
+            Some(Segment::Rest(name)) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The names of the parameters, that of a catch-all included.
     pub fn params(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {

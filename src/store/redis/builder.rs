@@ -12,6 +12,7 @@ use super::RedisStore;
 use super::failure::Failure;
 use super::pool::Links;
 use super::server::Server;
+use crate::clock::{Clock, SystemClock};
 use crate::store::{StoreError, StoreErrorKind};
 
 /// Settings of a [`RedisStore`], begun by [`RedisStore::builder`].
@@ -23,6 +24,7 @@ pub struct RedisStoreBuilder {
     connections: u32,
     connect_timeout: Duration,
     trust_restarts: bool,
+    clock: Arc<dyn Clock>,
 }
 
 impl RedisStoreBuilder {
@@ -32,6 +34,7 @@ impl RedisStoreBuilder {
             connections: 1,
             connect_timeout: Duration::from_secs(1),
             trust_restarts: false,
+            clock: Arc::new(SystemClock),
         }
     }
 
@@ -63,6 +66,13 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The clock that is read until the server has told its own: the operating system's unless
+    /// set. After that no local clock counts.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Connects.
     ///
     /// Dropping the future abandons the attempt.
@@ -88,7 +98,8 @@ impl RedisStoreBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(misuse("a Redis store must be made within a Tokio runtime"));
         }
-        let server = Server::new(self.client()?, self.connect_timeout, self.trust_restarts);
+        let client = self.client()?;
+        let server = Server::new(client, self.connect_timeout, self.trust_restarts, &*self.clock);
         Ok(RedisStore::new(Links::new(Arc::new(server), self.connections)))
     }
 

@@ -1,24 +1,39 @@
 //! The server's clock, as seen from here.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use crate::clock::Clock;
 use crate::entry::Millis;
 
 /// A round trip longer than this says too little about when the server read its clock.
 const LONGEST: Duration = Duration::from_millis(250);
 
-/// The local clock and how far the server's is ahead of it.
-#[derive(Debug, Default)]
-pub(super) struct Clock {
-    ahead: AtomicI64,
+/// The server's clock. Once the server has told its time, only the time that passes is measured
+/// here: whatever the local clock says, or is set to, changes nothing.
+#[derive(Debug)]
+pub(super) struct ServerClock {
+    /// What passes is counted from here.
+    start: Instant,
+    /// The server's time at `start`; before it is known, the local one.
+    at_start: AtomicI64,
     learned: AtomicBool,
 }
 
-impl Clock {
-    /// The server's time; before it is known, the local one.
+impl ServerClock {
+    /// A clock that follows `local` until the server has told its time.
+    pub(super) fn new(local: &dyn Clock) -> Self {
+        let at_start = i64::try_from(local.millis()).unwrap_or(i64::MAX);
+        Self {
+            start: Instant::now(),
+            at_start: AtomicI64::new(at_start),
+            learned: AtomicBool::new(false),
+        }
+    }
+
+    /// The server's time.
     pub(super) fn now(&self) -> Millis {
-        let now = local().saturating_add(self.ahead.load(Ordering::Relaxed));
+        let now = self.passed().saturating_add(self.at_start.load(Ordering::Relaxed));
         Millis::try_from(now).unwrap_or(0)
     }
 
@@ -31,23 +46,23 @@ impl Clock {
             return;
         }
         let half = i64::try_from(trip.as_millis() / 2).unwrap_or(0);
-        self.ahead.store(server.saturating_sub(local() - half), Ordering::Relaxed);
+        self.at_start.store(server.saturating_sub(self.passed() - half), Ordering::Relaxed);
         self.learned.store(true, Ordering::Relaxed);
     }
-}
 
-fn local() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    fn passed(&self) -> i64 {
+        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
     fn follows_the_server() {
-        let clock = Clock::default();
+        let clock = ServerClock::new(&SystemClock);
         clock.learn(5_000_000, Instant::now());
         assert!((5_000_000..5_001_000).contains(&clock.now()));
         let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();

@@ -11,10 +11,11 @@ use bb8_redis::redis::{
 };
 use parking_lot::Mutex;
 
-use super::clock::Clock;
+use super::clock::ServerClock;
 use super::connection::{Life, Link};
 use super::failure::Failure;
 use super::script::{Digests, Script, load};
+use crate::clock::Clock;
 use crate::entry::RunId;
 use crate::store::StoreErrorKind;
 
@@ -36,21 +37,26 @@ pub(super) struct Server {
     pub(super) address: Arc<str>,
     pub(super) connect_timeout: Duration,
     trust_restarts: bool,
-    pub(super) clock: Clock,
+    pub(super) clock: ServerClock,
     connections: AtomicU64,
     open: Mutex<Vec<Weak<Life>>>,
     failed: Mutex<Option<(Instant, Failure)>>,
 }
 
 impl Server {
-    pub(super) fn new(client: Client, connect_timeout: Duration, trust_restarts: bool) -> Self {
+    pub(super) fn new(
+        client: Client,
+        connect_timeout: Duration,
+        trust_restarts: bool,
+        local: &dyn Clock,
+    ) -> Self {
         let address = client.get_connection_info().addr().to_string().into();
         Self {
             client,
             address,
             connect_timeout,
             trust_restarts,
-            clock: Clock::default(),
+            clock: ServerClock::new(local),
             connections: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
@@ -158,7 +164,7 @@ impl Server {
         let kind = Failure::of(&self.address, error).kind;
         let advice = match kind {
             StoreErrorKind::Refused => "check the user, the password and the database in the URL",
-            _ => "is it running there, and is the URL right?",
+            _ => "start it or correct the URL, or begin without it with `connect_lazy`",
         };
         Failure::new(kind, format!("can't connect to Redis at {}: {error}; {advice}", self.address))
     }

@@ -14,6 +14,13 @@ for i = 1, n do
   local fence = KEYS[i]
   if redis.call('TYPE', fence).ok ~= 'zset' then redis.call('DEL', fence) end
   redis.call('ZREMRANGEBYSCORE', fence, '-inf', now)
+  -- Closed, and nobody's token: the record was lost. Whose fence it was is unknown, but not for how
+  -- long it was to stand, and this token's end must not be its end.
+  local generation = redis.pcall('GET', KEYS[n + i])
+  if type(generation) == 'string' and #generation == 17 and string.sub(generation, 1, 1) == 'c'
+    and redis.call('ZCARD', fence) == 0 then
+    redis.call('ZADD', fence, now + redis.call('PTTL', KEYS[n + i]), 'lost')
+  end
   redis.call('ZADD', fence, now + tonumber(ARGV[3]), ARGV[2])
   local latest = tonumber(redis.call('ZREVRANGE', fence, 0, 0, 'WITHSCORES')[2])
   -- The tokens outlive the closed generation a little: between the two expiries a miss must not

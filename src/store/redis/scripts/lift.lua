@@ -2,7 +2,8 @@
 -- Rule: a lifted fence leaves a new generation behind.
 -- The token and those past their deadline are taken off. None left: a new open generation, so that
 -- nothing from before is valid. Others left: still closed, under a new id, until the latest of
--- their deadlines.
+-- their deadlines. A token that is not there opens nothing: the record was lost, and with it the
+-- tokens of others; the scope stays closed for as long as it was to be, or missing.
 --
 -- KEYS  fences, then their generations
 -- ARGV  nonce, token, shortest lifetime of an opened generation
@@ -13,11 +14,15 @@ local now = math.floor(micros / 1000)
 for i = 1, n do
   local fence, generation = KEYS[i], KEYS[n + i]
   local id = struct.pack('>I8', micros + i) .. ARGV[1]
-  redis.pcall('ZREM', fence, ARGV[2])
+  local found = redis.pcall('ZREM', fence, ARGV[2]) == 1
   redis.pcall('ZREMRANGEBYSCORE', fence, '-inf', now)
   local last = redis.pcall('ZREVRANGE', fence, 0, 0, 'WITHSCORES')
   if last[2] then
     redis.call('SET', generation, 'c' .. id, 'PX', tonumber(last[2]) - now)
+  elseif not found then
+    local value = redis.pcall('GET', generation)
+    local closed = type(value) == 'string' and #value == 17 and string.sub(value, 1, 1) == 'c'
+    redis.call('SET', generation, (closed and 'c' or '') .. id, 'XX', 'KEEPTTL')
   else
     redis.call('DEL', fence)
     local left = math.max(redis.call('PTTL', generation), tonumber(ARGV[3]))

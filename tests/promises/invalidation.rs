@@ -1,15 +1,12 @@
 //! P4, P6, P9, P10: what a write makes miss, and what it leaves alone.
 
-#[macro_use]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post, put};
-use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{
     Cache, InvalidateError, InvalidationSet, On, Route, Scope, ScopeError, Tenant,
 };
@@ -92,9 +89,10 @@ on_each_store! {
             })
         };
         let cache = gym_cache(backend.store.clone())
+            .hold_after_lost(Duration::ZERO)
             .invalidate(On::post("/do").path("/users"))
             .invalidate(On::post("/strict").path("/users").on_client_error(true));
-        let routes = support::app::gym_routes(Source::default())
+        let routes = crate::support::app::gym_routes(Source::default())
             .route("/do", outcome())
             .route("/strict", outcome());
         let app = App::of(cache, routes);
@@ -127,8 +125,40 @@ on_each_store! {
         assert!(left.is_err());
         app.cache.settled().await;
         let after = app.get("4", "/users/42").await;
-        after.assert_miss();
+        after.assert_bypass("fenced");
         assert_eq!(after.text(), "4/42=new");
+    }
+
+    async fn p10_a_commit_that_outlives_its_handler_is_covered_too(backend: Backend) {
+        let source = Source::default();
+        source.put("4", "42", "old");
+        let routes = {
+            let source = source.clone();
+            crate::support::app::gym_routes(source.clone()).route(
+                "/users/{id}/late",
+                put(|| async move {
+                    // What a dropped handler leaves behind: nobody can take it back.
+                    tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(300)).await;
+                        source.put("4", "42", "new");
+                    });
+                    std::future::pending::<()>().await;
+                }),
+            )
+        };
+        let cache = gym_cache(backend.store.clone())
+            .hold_after_lost(Duration::from_millis(700))
+            .invalidate(On::put("/users/{id}/late").subtree("/users/{id}"));
+        let app = App::of(cache, routes);
+        app.warm("4", "/users/42").await;
+        let lost = app.send(request(Method::PUT, "4", "/users/42/late"));
+        assert!(tokio::time::timeout(Duration::from_millis(50), lost).await.is_err());
+        app.cache.settled().await;
+        // Read and, were the scope open, stored between the invalidation and the commit.
+        assert_eq!(app.get("4", "/users/42").await.text(), "4/42=old");
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        assert_eq!(app.get("4", "/users/42").await.text(), "4/42=new");
+        app.get_settled("4", "/users/42").await.assert_hit();
     }
 
     async fn p6_a_read_that_began_before_a_write_is_never_stored_after_it(backend: Backend) {
@@ -164,7 +194,7 @@ on_each_store! {
             .route(Route::get("/users/{id}").tag("user:{id}"))
             .set(InvalidationSet::named("user").subtree("/users/{id}").pattern("users:*").or_all())
             .scope(Scope::pattern("users:{role}:*"));
-        let app = App::of(cache, support::app::gym_routes(Source::default()));
+        let app = App::of(cache, crate::support::app::gym_routes(Source::default()));
         let targets = ["/users?role=admin&status=on", "/users?role=guest&status=on", "/users/1", "/users/2"];
         let gym = app.cache.tenant("4").unwrap();
         let still_hit = |expected: [bool; 4]| {
@@ -216,7 +246,7 @@ on_each_store! {
         let cache = gym_cache(backend.store.clone())
             .invalidate(On::post("/plans").all_tenants())
             .invalidate(On::post("/reset").tenant());
-        let routes = support::app::gym_routes(Source::default())
+        let routes = crate::support::app::gym_routes(Source::default())
             .route("/plans", post(|| async {}))
             .route("/reset", post(|| async {}));
         let app = App::of(cache, routes);
@@ -237,7 +267,7 @@ on_each_store! {
     async fn an_invalidation_in_the_background_does_not_delay_the_response(backend: Backend) {
         let cache = gym_cache(backend.store.clone())
             .invalidate(On::post("/later").path("/users").in_background());
-        let routes = support::app::gym_routes(Source::default()).route("/later", post(|| async {}));
+        let routes = crate::support::app::gym_routes(Source::default()).route("/later", post(|| async {}));
         let app = App::of(cache, routes);
         app.warm("4", "/users").await;
         app.send(request(Method::POST, "4", "/later")).await;

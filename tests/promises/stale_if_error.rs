@@ -1,11 +1,9 @@
 //! P6, P12: what is served because a handler failed is no older than the request may see.
 
-#[macro_use]
-mod support;
-
 use std::io;
 use std::time::Duration;
 
+use crate::support::app::{App, Source, request};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,7 +11,6 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::routing::get;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use support::app::{App, Source, request};
 use tokio::time::sleep;
 use tower_response_cache::{Cache, Route, Scope, Tenant};
 

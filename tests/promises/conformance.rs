@@ -1,8 +1,5 @@
 //! Both stores keep the guarantees of the `Store` trait.
 
-#[macro_use]
-mod support;
-
 use tower_response_cache::store::conformance;
 
 on_each_store! {

@@ -11,27 +11,18 @@
 #![cfg(feature = "redis")]
 #![allow(unreachable_pub, reason = "each module is read like a library of its own")]
 
+#[path = "../support/mod.rs"]
 mod support;
 
-#[path = "history/checker.rs"]
 mod checker;
-#[path = "history/control.rs"]
 mod control;
-#[path = "history/crash.rs"]
 mod crash;
-#[path = "history/faults.rs"]
 mod faults;
-#[path = "history/fleet.rs"]
 mod fleet;
-#[path = "history/readers.rs"]
 mod readers;
-#[path = "history/runs.rs"]
 mod runs;
-#[path = "history/source.rs"]
 mod source;
-#[path = "history/traffic.rs"]
 mod traffic;
-#[path = "history/writers.rs"]
 mod writers;
 
 use std::sync::Arc;

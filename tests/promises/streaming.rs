@@ -1,11 +1,9 @@
 //! P14, P15, P22: bodies are teed while they stream, and stored only when they are whole.
 
-#[macro_use]
-mod support;
-
 use std::convert::Infallible;
 use std::time::Duration;
 
+use crate::support::app::{App, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Response, header};
@@ -13,7 +11,6 @@ use axum::routing::get;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use support::app::{App, request};
 use tokio::sync::mpsc;
 use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
 
@@ -71,7 +68,7 @@ on_each_store! {
     }
 
     async fn p15_a_body_over_the_limit_streams_on_unstored_and_unchanged(backend: Backend) {
-        let large: &'static [u8] = (0..5000_u32).map(|i| i as u8).collect::<Vec<_>>().leak();
+        let large: &'static [u8] = (0..=249_u8).cycle().take(5000).collect::<Vec<_>>().leak();
         let (sender, body) = channel();
         let known = Response::new(Body::from(large));
         let app = app_of(cache(backend.store.clone()), vec![Response::new(body), known]);

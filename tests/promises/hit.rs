@@ -1,16 +1,13 @@
 //! What a hit is, and what it is not.
 
-#[macro_use]
-mod support;
-
 use std::time::Duration;
 
+use crate::support::app::{App, gym_cache, request};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Router};
-use support::app::{App, gym_cache, request};
 use tower_response_cache::{Cache, ResponseTtl, Route, Tenant};
 
 on_each_store! {

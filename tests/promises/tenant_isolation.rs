@@ -1,13 +1,10 @@
 //! P1, P2, P4, P5: no tenant no cache, and no tenant reaches another.
 
-#[macro_use]
-mod support;
-
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
 use axum::routing::get;
-use support::app::{App, Source, gym_cache, request};
 use tower_response_cache::{Cache, Identity, Route, Tenant};
 
 /// Names that try to be another tenant's, a pattern, a key or a cluster slot.

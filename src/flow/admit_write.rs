@@ -1,0 +1,66 @@
+//! What a mutating request may change: by the rules, and by its own path.
+
+use http::request::Parts;
+
+use super::admit::space_of;
+use super::shared::Shared;
+use super::write::Write;
+use crate::key::{ScopeNames, normalize_path_lossy};
+use crate::policy::{Canonical, Effect, Params};
+
+/// Works out what a mutating request on `path` may change.
+pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
+    let mut write = Write::new();
+    let mut canonical = String::with_capacity(path.len());
+    normalize_path_lossy(path, &mut canonical);
+    for path in [path, canonical.as_str()] {
+        add_rules(shared, parts, path, &mut write);
+        add_own_path(shared, parts, path, &canonical, &mut write);
+    }
+    write
+}
+
+/// Adds what the rules for this method and path move.
+fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
+    let rules = &shared.rules;
+    let Some(table) = rules.writes.get(&parts.method) else { return };
+    for found in [table.raw.at(path), table.canonical.at(path)].into_iter().flatten() {
+        let params = Params::new(found.params.iter());
+        let canonical = Canonical::lossy(&params);
+        for rule in found.value.iter().map(|index| &rules.mutations[*index]) {
+            match space_of(shared, parts, &params, rule.tenantless) {
+                Ok(space) => write.push(rule.scopes(&space, &canonical), &rule.effect),
+                // Without a tenant there is nothing of a tenant's to move.
+                Err(_) if rule.all_tenants => {
+                    let mut scopes = ScopeNames::new(&rules.tenantless_space());
+                    scopes.push_all_tenants();
+                    write.push(scopes, &rule.effect);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Adds the request's own path, if that is the path of a cached route (RFC 9111, section 4.4).
+fn add_own_path(
+    shared: &Shared,
+    parts: &Parts,
+    path: &str,
+    canonical_path: &str,
+    write: &mut Write,
+) {
+    let reads = &shared.rules.reads;
+    for found in [reads.raw.at(path), reads.canonical.at(path)].into_iter().flatten() {
+        let route = &shared.rules.routes[*found.value];
+        if !route.invalidated_by_writes {
+            continue;
+        }
+        let params = Params::new(found.params.iter());
+        if let Ok(space) = space_of(shared, parts, &params, route.tenantless) {
+            let mut scopes = ScopeNames::new(&space);
+            scopes.push(&format!("path:{canonical_path}"));
+            write.push(scopes, &Effect::default());
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What every step of every request works with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::TaskTracker;
+
+use super::flights::Flights;
+use super::invalidation::Dirty;
+use super::uncacheable::Uncacheables;
+use crate::key::QueryLimits;
+use crate::policy::Rules;
+use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::telemetry::Counters;
+
+/// One cache: its rules, its store, and who is under way in this process.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) rules: Rules,
+    pub(crate) settings: Settings,
+    pub(crate) counters: Counters,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) uncacheables: Uncacheables,
+    pub(crate) dirty: Dirty,
+    /// Runs, fills and invalidations that nobody waits for.
+    pub(crate) work: TaskTracker,
+}
+
+/// Limits and time-outs; the builder's methods say what each is.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) cache_status: Option<String>,
+    pub(crate) refuse_without_tenant: bool,
+    pub(crate) max_body: usize,
+    pub(crate) max_key: usize,
+    pub(crate) max_variant: usize,
+    pub(crate) max_parameters: usize,
+    pub(crate) max_waiters: usize,
+    pub(crate) max_dirty: usize,
+    pub(crate) lookup_timeout: Duration,
+    pub(crate) fill_timeout: Duration,
+    pub(crate) invalidate_timeout: Duration,
+    pub(crate) leases: bool,
+    pub(crate) lease_ttl: Duration,
+    pub(crate) lease_wait: Duration,
+    pub(crate) wait_limit: Duration,
+    pub(crate) run_deadline: Duration,
+    pub(crate) uncacheable_memory: Duration,
+    pub(crate) coalesce_in_outage: bool,
+    pub(crate) hold_after_lost: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cache_status: Some("response-cache".to_owned()),
+            refuse_without_tenant: false,
+            max_body: 1 << 20,
+            max_key: 1024,
+            max_variant: 256,
+            max_parameters: 64,
+            max_waiters: 10_000,
+            max_dirty: 10_000,
+            lookup_timeout: Duration::from_millis(50),
+            fill_timeout: Duration::from_secs(1),
+            invalidate_timeout: Duration::from_secs(1),
+            leases: true,
+            lease_ttl: Duration::from_secs(5),
+            lease_wait: Duration::from_secs(10),
+            wait_limit: Duration::from_secs(30),
+            run_deadline: Duration::from_secs(60),
+            uncacheable_memory: Duration::from_secs(5),
+            coalesce_in_outage: true,
+            hold_after_lost: Duration::from_secs(3),
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn query_limits(&self) -> QueryLimits {
+        // Escapes make a query up to three times as long as what it says.
+        QueryLimits::new(self.max_parameters, self.max_key.saturating_mul(4))
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(store: Arc<dyn Store>, rules: Rules, settings: Settings) -> Self {
+        let work = TaskTracker::new();
+        // A closed tracker still takes tasks, and can be waited for.
+        work.close();
+        Self {
+            store,
+            rules,
+            settings,
+            counters: Counters::default(),
+            flights: Arc::default(),
+            uncacheables: Uncacheables::default(),
+            dirty: Dirty::default(),
+            work,
+        }
+    }
+
+    pub(crate) fn note_error(&self, step: &'static str, error: &StoreError) {
+        self.counters.store_errors.increment();
+        let source = std::error::Error::source(error).map(tracing::field::display);
+        match error.kind() {
+            StoreErrorKind::Timeout | StoreErrorKind::Unavailable => {
+                tracing::debug!(step, error = %error, source, "the store failed");
+            }
+            _ => tracing::warn!(step, error = %error, source, "the store failed"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The steps of a read, from its client's request to its answer.
+
+use super::flights::{find, share_or_lead};
+use super::machine::Model;
+use super::scenario::NearCache;
+use super::scripts::{Miss, Validity};
+use super::state::{
+    Broken, Entry, Flight, Floor, Key, Near, Phase, Read, ReadStep, Run, State, Version,
+};
+use super::story::{self, Story};
+
+/// From where an answer comes: which floor binds it.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    Fresh,
+    Flagged,
+    Near,
+}
+
+impl Model {
+    /// A client's request arrives at an instance.
+    pub(super) fn begin(&self, s: &mut State, read: u8, at: u8, story: &mut Story) {
+        let floor = Floor {
+            fresh: s.confirmed,
+            hard: s.confirmed_hard,
+            near: s.instances[usize::from(at)].heard,
+        };
+        s.reads[usize::from(read)] = Read { at, step: ReadStep::Begun, floor, started_since: 0 };
+        story.tell(|| {
+            let confirmed = match floor.fresh {
+                0 => "nothing has been confirmed yet".into(),
+                version => format!("version {version} is confirmed"),
+            };
+            format!("read {} begins on {}, when {confirmed}", read + 1, story::instance(at))
+        });
+    }
+
+    /// `Store::lookup`, after a look at the near-cache.
+    pub(super) fn lookup(&self, s: &mut State, read: u8, story: &mut Story) {
+        let at = s.reads[usize::from(read)].at;
+        let run = self.believed_run(s, at);
+        if let Some(near) = s.instances[usize::from(at)].near
+            && self.near_serves(s, near, run)
+        {
+            story.tell(|| format!("read {} hits the near-cache", read + 1));
+            let source = match self.scenario.near {
+                NearCache::Coherent => Source::Near,
+                NearCache::Off | NearCache::Strict => Source::Fresh,
+            };
+            return answer(s, read, near.entry.version, source, story);
+        }
+        let key = s.redis.flight_key(&self.rules, run);
+        story.tell(|| {
+            format!("read {} looks up: {}, run {run}", read + 1, story::metadata(&s.redis))
+        });
+        let Some(entry) = s.redis.entry else {
+            story.tell(|| "no entry".into());
+            return self.missed(s, read, key, false, story);
+        };
+        story.tell(|| {
+            let tag = entry.tag.map_or_else(String::new, |it| format!(", tag {}", story::id(it)));
+            let stamp = story::id(entry.stamp);
+            format!("an entry of version {}, stamp {stamp}{tag}, run {}", entry.version, entry.run)
+        });
+        match s.redis.validity(entry, &self.rules, run) {
+            Validity::Fresh if entry.tag.is_some() => {
+                s.reads[usize::from(read)].step = ReadStep::Tag { entry, key };
+            }
+            Validity::Fresh => self.hit(s, read, entry, story),
+            Validity::Stale => {
+                answer(s, read, entry.version, Source::Flagged, story);
+                if let Some(key) = key {
+                    let flying = find(s, at, key).is_some();
+                    if !flying {
+                        story.tell(|| "it starts a refresh".into());
+                        let phase = Phase::Ask { ignore: false };
+                        s.flights[usize::from(read)] =
+                            Flight { at, key: Some(key), next: false, phase };
+                    }
+                }
+            }
+            Validity::Invalid => self.missed(s, read, key, false, story),
+        }
+    }
+
+    /// The lookup's second round trip: is the entry's tag still that one?
+    pub(super) fn check_tag(&self, s: &mut State, read: u8, story: &mut Story) {
+        let r = &mut s.reads[usize::from(read)];
+        let ReadStep::Tag { entry, key } = r.step else { return };
+        let tag = s.redis.tag;
+        story.tell(|| format!("read {} looks its tag up: {}", read + 1, story::maybe(tag)));
+        if self.rules.tags_of_the_same_run && s.redis.run != entry.run {
+            story.tell(|| "another run answered, so it looks up again".into());
+            r.step = ReadStep::Begun;
+        } else if tag == entry.tag {
+            self.hit(s, read, entry, story);
+        } else {
+            self.missed(s, read, key, true, story);
+        }
+    }
+
+    /// `Store::miss` for a request that saw a part missing.
+    pub(super) fn miss_first(&self, s: &mut State, read: u8, story: &mut Story) {
+        let Read { at, step, .. } = s.reads[usize::from(read)];
+        let run = self.believed_run(s, at);
+        let ignore = step == ReadStep::Miss { ignore: true };
+        story.tell(|| format!("read {} asks the miss script", read + 1));
+        match s.redis.miss(&self.rules, read, run, ignore, &mut s.mint) {
+            Miss::Granted(snapshot) => {
+                story.tell(|| format!("GRANTED {}", story::snapshot(snapshot)));
+                share_or_lead(
+                    s,
+                    read,
+                    self.rules.flight_key(snapshot),
+                    Phase::Ready(Some(snapshot)),
+                    story,
+                );
+            }
+            Miss::Wait(snapshot) => {
+                story.tell(|| format!("WAIT {}", story::snapshot(snapshot)));
+                share_or_lead(s, read, self.rules.flight_key(snapshot), Phase::Wait, story);
+            }
+            Miss::Again => {
+                story.tell(|| "AGAIN".into());
+                s.reads[usize::from(read)].step = ReadStep::Begun;
+            }
+            Miss::Closed => {
+                story.tell(|| "CLOSED".into());
+                self.next_run(s, read, story);
+            }
+        }
+    }
+
+    /// The run that a command on a connection of this instance believes it talks to.
+    pub(super) fn believed_run(&self, s: &State, at: u8) -> Run {
+        match self.rules.run_id {
+            super::rules::RunId::PerProcess => s.instances[usize::from(at)].first_run,
+            _ => s.redis.run,
+        }
+    }
+
+    fn hit(&self, s: &mut State, read: u8, entry: Entry, story: &mut Story) {
+        let at = s.reads[usize::from(read)].at;
+        let near = Near { entry, epoch: s.redis.epoch };
+        answer(s, read, entry.version, Source::Fresh, story);
+        let wanted = self.scenario.near != NearCache::Off;
+        if wanted && (near.epoch.is_some() || !self.rules.near_knows_the_epoch) {
+            let r = &mut s.reads[usize::from(read)];
+            (r.at, r.step) = (at, ReadStep::Insert { near, moved: false });
+        }
+    }
+
+    fn missed(&self, s: &mut State, read: u8, key: Option<Key>, ignore: bool, story: &mut Story) {
+        match key {
+            Some(key) => share_or_lead(s, read, key, Phase::Ask { ignore }, story),
+            None => s.reads[usize::from(read)].step = ReadStep::Miss { ignore },
+        }
+    }
+}
+
+impl Read {
+    /// Whether it has begun and has no answer.
+    pub(super) fn is_asking(&self) -> bool {
+        !matches!(self.step, ReadStep::Idle | ReadStep::Done | ReadStep::Insert { .. })
+    }
+}
+
+/// The read has its answer, which must not be older than what binds it.
+pub(super) fn answer(s: &mut State, read: u8, version: Version, source: Source, story: &mut Story) {
+    let r = &mut s.reads[usize::from(read)];
+    let (floor, word) = match source {
+        Source::Fresh => (r.floor.fresh, ""),
+        Source::Flagged => (r.floor.hard, ", flagged stale"),
+        Source::Near => (r.floor.near, ""),
+    };
+    story.tell(|| format!("read {} is answered with version {version}{word}", read + 1));
+    if version < floor {
+        story.tell(|| format!("but version {floor} was confirmed before it began"));
+        s.broken = Some(Broken::Stale { read, version, floor });
+    }
+    *r = Read { step: ReadStep::Done, ..Read::default() };
+}

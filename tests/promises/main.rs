@@ -1,0 +1,29 @@
+//! What the cache promises, end to end: a file for each group of promises, most of it on both stores.
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod config;
+mod conformance;
+mod fence;
+mod hit;
+mod invalidation;
+mod leader_request;
+mod misses_together;
+mod stale;
+mod stale_if_error;
+mod stampede;
+mod stored_semantics;
+mod streaming;
+mod successor;
+mod tenant_isolation;
+
+#[cfg(feature = "redis")]
+mod commands;
+#[cfg(feature = "redis")]
+mod outage;
+#[cfg(feature = "redis")]
+mod skew;
+#[cfg(feature = "redis")]
+mod startup;
