@@ -54,9 +54,12 @@ async fn attempt(shared: &Shared, scopes: &ScopeNames, mode: Mode) -> Result<(),
     Ok(())
 }
 
+/// The pause before an attempt that follows none that failed.
+const SOON: Duration = Duration::from_millis(20);
+
 /// Tries until nothing is dirty.
 async fn retry(shared: Arc<Shared>) {
-    let mut pause = Duration::from_millis(20);
+    let mut pause = SOON;
     loop {
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         let mut failed = false;
@@ -74,7 +77,8 @@ async fn retry(shared: Arc<Shared>) {
         if shared.dirty.finish_round() {
             return;
         }
-        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { pause };
+        // What came in meanwhile need not wait as long as what failed before it.
+        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { SOON };
     }
 }
 
