@@ -54,9 +54,12 @@ async fn attempt(shared: &Shared, scopes: &ScopeNames, mode: Mode) -> Result<(),
     Ok(())
 }
 
+/// The pause before an attempt that follows none that failed.
+const SOON: Duration = Duration::from_millis(20);
+
 /// Tries until nothing is dirty.
 async fn retry(shared: Arc<Shared>) {
-    let mut pause = Duration::from_millis(20);
+    let mut pause = SOON;
     loop {
         tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         let mut failed = false;
@@ -77,7 +80,8 @@ async fn retry(shared: Arc<Shared>) {
         if shared.dirty.finish_round() {
             return;
         }
-        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { pause };
+        // What came in meanwhile need not wait as long as what failed before it.
+        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { SOON };
     }
 }
 
@@ -148,9 +152,11 @@ impl Dirty {
         let full = self.count.load(Ordering::Relaxed) + scopes.len() > most;
         let marks = state.tenants.entry(scopes.space().clone()).or_default();
         if full {
-            // Everything of the tenant, in place of what is known of it: never less than before.
-            marks.retain(|name, _| scopes.all_tenants().as_ref() == Some(name));
-            marks.insert(format!("{}{TENANT}", scopes.space().prefix('g')), mark);
+            // Everything of the tenant, in place of what is known of it: never less than before, so
+            // a mark on all tenants stays.
+            let own = scopes.space().prefix('g');
+            marks.retain(|name, _| !name.starts_with(&own));
+            marks.insert(format!("{own}{TENANT}"), mark);
         } else {
             marks.extend(scopes.generations().iter().map(|name| (name.clone(), mark)));
         }
@@ -203,5 +209,46 @@ impl Dirty {
         state.tenants.retain(|_, marks| !marks.is_empty());
         let marks: usize = state.tenants.values().map(HashMap::len).sum();
         self.count.store(marks + usize::from(state.everything.is_some()), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(60);
+
+    fn space(tenant: &str) -> Space {
+        Space::new(&"gym".into(), tenant)
+    }
+
+    /// The names of a key whose route reads the scope of all tenants.
+    fn names(tenant: &str) -> Names {
+        let mut names = Names::new(&space(tenant), "GET", "/users");
+        names.push_scope(TENANT);
+        names.push_scope("path:/users");
+        names.push_all_tenants();
+        names
+    }
+
+    #[test]
+    fn want_of_room_forgets_no_mark_on_all_tenants() {
+        let dirty = Dirty::default();
+        let mut all = ScopeNames::new(&space("4"));
+        all.push_all_tenants();
+        assert!(dirty.mark(&all, 2, LIFE));
+        for path in ["path:/a", "path:/b", "path:/c"] {
+            let mut scopes = ScopeNames::new(&space("4"));
+            scopes.push(path);
+            dirty.mark(&scopes, 2, LIFE);
+        }
+        assert!(dirty.covers(&names("4")));
+        assert!(dirty.covers(&names("5")), "the other tenants are still to be invalidated");
+        for (scopes, newest) in dirty.pending() {
+            assert!(scopes.all_tenants().is_some());
+            dirty.confirm(&scopes, newest);
+        }
+        assert!(dirty.finish_round());
+        assert!(!dirty.covers(&names("4")) && !dirty.covers(&names("5")));
     }
 }

@@ -69,9 +69,9 @@ impl<S: Store> Twisted<S> {
 /// Nothing is done, or it is and the answer is lost; mostly neither.
 fn unsure<'a, T: Send + Unpin + 'a>(step: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
     let lost = || Err(StoreErrorKind::Unavailable.into());
-    match fastrand::u8(..6) {
-        0 => StoreFuture::ready(lost()),
-        1 => StoreFuture::pending(async move { step.await.and_then(|_| lost()) }),
+    match fastrand::u8(..16) {
+        0..2 => StoreFuture::ready(lost()),
+        2 => StoreFuture::pending(async move { step.await.and_then(|_| lost()) }),
         _ => step,
     }
 }

@@ -83,7 +83,10 @@ fn crash(fleet: &Fleet, url: &str, target: &str, rng: &mut Rng) -> bool {
     // A fence that the server did not confirm covers nothing.
     let is_fenced = instance.cache.stats().unfenced == 0;
     runtime.shutdown_background();
-    let Some(version) = version.filter(|_| is_fenced) else { return false };
+    let Some(version) = version.filter(|_| is_fenced) else {
+        fleet.owe(tenant, "/users/1*".to_owned());
+        return false;
+    };
     let told = fleet.history.now();
     let how = "crash after its commit";
     fleet.history.write(Write { keys: keys.to_vec(), version, told, kind: Kind::Hard, how });

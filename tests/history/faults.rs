@@ -17,6 +17,8 @@ pub enum Fault {
     Evict,
     /// A generation, epoch, fence, lease, entry, or bytes on their way in vanish.
     Lose,
+    /// The same, but for fences: with a crash, their loss is not covered.
+    LoseAllButFences,
     /// An entry's bytes are replaced: by another key's, by its own from earlier, by rubbish.
     Replace,
     KillConnections,
@@ -44,7 +46,7 @@ impl Fault {
     fn name(self) -> &'static str {
         match self {
             Self::Evict => "evict",
-            Self::Lose => "lose",
+            Self::Lose | Self::LoseAllButFences => "lose",
             Self::Replace => "replace",
             Self::KillConnections => "kill",
             Self::RestartEmpty => "restart",
@@ -58,7 +60,7 @@ impl Fault {
     /// The longest pause after one, in milliseconds: what costs much comes seldom.
     fn rest(self) -> u64 {
         match self {
-            Self::Lose | Self::Replace => 8,
+            Self::Lose | Self::LoseAllButFences | Self::Replace => 8,
             Self::Evict | Self::ForgetScripts => 40,
             Self::KillConnections | Self::Flush => 120,
             Self::RestartEmpty | Self::RestartFromOldSnapshot | Self::Pause => 400,
@@ -115,7 +117,10 @@ impl Harm {
     fn inflict(&mut self, fault: Fault) {
         match fault {
             Fault::Evict => self.fill_up(),
-            Fault::Lose => self.lose(),
+            Fault::Lose => self.lose(&["g:", "g:", "g:*!", "a:", "b:", "l:", "e:", "f:", "w:"]),
+            Fault::LoseAllButFences => {
+                self.lose(&["g:*tag", "g:*tag", "g:", "a:", "l:", "e:", "w:"]);
+            }
             Fault::Replace => self.replace(),
             Fault::KillConnections => {
                 self.command(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -170,10 +175,9 @@ impl Harm {
         }
     }
 
-    /// Any name of the protocol. Fences too: their loss alone opens nothing, and a write that is
+    /// Some name of these kinds. The loss of a fence alone opens nothing, and a write that is
     /// confirmed is covered even if its scope's generation goes with it.
-    fn lose(&mut self) {
-        let kinds = ["g:", "g:", "g:*!", "a:", "b:", "l:", "e:", "f:", "w:"];
+    fn lose(&mut self, kinds: &[&str]) {
         let kind = kinds[self.rng.usize(..kinds.len())];
         let script = "local names = redis.call('KEYS', ARGV[1]) \
                       if #names == 0 then return 0 end \

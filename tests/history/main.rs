@@ -30,7 +30,7 @@ use std::sync::Arc;
 use control::{Twist, Twisted};
 use faults::Fault;
 use fleet::{Fleet, INSTANCES, redis_store};
-use runs::{found, run};
+use runs::{conclude, found, run, work};
 use support::redis_server::RedisServer;
 use traffic::{Traffic, Writes};
 
@@ -99,10 +99,10 @@ async fn with_instances_that_crash() {
     let fleet = over(&server, false);
     let crashes = crash::begin(fleet.clone(), server.url(), "/users/1/fenced");
     // Others move the fenced scope meanwhile, which must not open it.
-    let traffic = Traffic { writes: Writes::Tags, ..Traffic::full() };
-    let server =
-        run("with_instances_that_crash", &fleet, server, &[Fault::ForgetScripts], traffic).await;
+    let traffic = Traffic { writes: Writes::Tags, writers: 3, ..Traffic::full() };
+    let server = work(&fleet, server, &[Fault::LoseAllButFences], traffic).await;
     crashes.end();
+    conclude("with_instances_that_crash", &fleet).await;
     drop(server);
 }
 

@@ -22,18 +22,43 @@ pub async fn run(
     faults: &'static [Fault],
     traffic: Traffic,
 ) -> RedisServer {
+    let server = work(fleet, server, faults, traffic).await;
+    conclude(name, fleet).await;
+    server
+}
+
+/// Lets the clients work while faults happen.
+pub async fn work(
+    fleet: &Fleet,
+    server: RedisServer,
+    faults: &'static [Fault],
+    traffic: Traffic,
+) -> RedisServer {
     let mut rng = Rng::with_seed(seed());
     let faults = Faults::begin(server, faults, fleet.history.clone(), rng.fork());
     let mut clients = traffic.start(fleet, &mut rng);
     watch(&mut clients, duration()).await;
     clients.shutdown().await;
-    let server = tokio::task::spawn_blocking(move || faults.end()).await.unwrap();
-    finish(fleet).await;
-    summarize(name, fleet, 0);
+    tokio::task::spawn_blocking(move || faults.end()).await.unwrap()
+}
+
+/// Checks what was seen, and that much was.
+pub async fn conclude(name: &str, fleet: &Fleet) {
+    let late = settle(fleet).await;
+    let violations = fleet.history.violations(&fleet.source);
+    for violation in violations.iter().take(3) {
+        eprintln!("{violation}");
+    }
+    summarize(name, fleet, violations.len());
+    assert!(
+        violations.is_empty() && late.is_empty(),
+        "HISTORY_SEED={}: {} violations, writes lost at the end: {late:#?}",
+        seed(),
+        violations.len(),
+    );
     let versions = fleet.history.count(|seen| matches!(seen, Seen::Version(..)));
     let hits = fleet.history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)));
     assert!(versions > 100 && hits > 0, "{name}: too little has happened to prove anything");
-    server
 }
 
 /// Runs until something is found, which must be soon.
@@ -68,8 +93,8 @@ async fn watch(clients: &mut JoinSet<()>, span: Duration) {
 }
 
 /// After the traffic nothing is left unconfirmed, and everybody sees the last version of everything:
-/// no write was lost, whatever became of its client.
-async fn finish(fleet: &Fleet) {
+/// no write was lost, whatever became of its client. Answers who saw less.
+async fn settle(fleet: &Fleet) -> Vec<String> {
     for instance in &*fleet.instances {
         let left = instance.cache.shutdown(Duration::from_secs(20)).await;
         left.expect("invalidations are confirmed once the server is well");
@@ -96,16 +121,7 @@ async fn finish(fleet: &Fleet) {
             }
         }
     }
-    let violations = fleet.history.violations(&fleet.source);
-    for violation in violations.iter().take(3) {
-        eprintln!("{violation}");
-    }
-    assert!(
-        violations.is_empty() && late.is_empty(),
-        "HISTORY_SEED={}: {} violations, writes lost at the end: {late:#?}",
-        seed(),
-        violations.len(),
-    );
+    late
 }
 
 fn summarize(name: &str, fleet: &Fleet, violations: usize) {

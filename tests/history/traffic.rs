@@ -31,7 +31,7 @@ pub enum Writes {
     Patterns,
     /// Hard invalidations from code alone, by path.
     Paths,
-    /// The same by tag, which is what the fenced route moves.
+    /// The same by tag, and the fenced route, which moves the same.
     Tags,
 }
 

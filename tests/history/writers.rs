@@ -23,12 +23,13 @@ pub async fn writer(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
         let stay =
             (traffic.trouble && rng.u8(..) < 40).then(|| Duration::from_micros(rng.u64(..12_000)));
         let by_request = match traffic.writes {
-            Writes::Every => rng.bool(),
-            Writes::Patterns | Writes::Paths | Writes::Tags => false,
+            Writes::Every | Writes::Tags => rng.bool(),
+            Writes::Patterns | Writes::Paths => false,
         };
         if by_request {
             let plan = write_plan(&mut rng, traffic.trouble);
-            let write = by_layer(&fleet, instance, tenant, &mut rng, plan);
+            let call = if traffic.writes == Writes::Tags { 4 } else { rng.u8(..16) };
+            let write = by_layer(&fleet, instance, tenant, call, &mut rng, plan);
             leave_after(stay, AssertUnwindSafe(write).catch_unwind()).await;
         } else {
             let call = match traffic.writes {
@@ -51,10 +52,17 @@ async fn leave_after<T>(stay: Option<Duration>, work: impl Future<Output = T>) -
 }
 
 /// A mutating request; its answer is the confirmation.
-async fn by_layer(fleet: &Fleet, instance: usize, tenant: &'static str, rng: &mut Rng, plan: Plan) {
+async fn by_layer(
+    fleet: &Fleet,
+    instance: usize,
+    tenant: &'static str,
+    call: u8,
+    rng: &mut Rng,
+    plan: Plan,
+) {
     let user = if rng.bool() { "1" } else { "2" };
     let of_user = keys_where(tenant, |target| in_subtree(target, user));
-    let (how, target, keys) = match rng.u8(..16) {
+    let (how, target, keys) = match call {
         0..4 => {
             let keys = keys_where(tenant, |target| in_subtree(target, user) || target == LIST);
             ("PUT /users/{id}", format!("/users/{user}"), keys)
