@@ -6,7 +6,7 @@ use super::admit::space_of;
 use super::shared::Shared;
 use super::write::Write;
 use crate::key::{ScopeNames, normalize_path_lossy};
-use crate::policy::{Canonical, Effect, Params};
+use crate::policy::{Canonical, Effect, OwnWrites, Params};
 
 /// Works out what a mutating request on `path` may change.
 pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
@@ -53,7 +53,7 @@ fn add_own_path(
     let reads = &shared.rules.reads;
     for found in [reads.raw.at(path), reads.canonical.at(path)].into_iter().flatten() {
         let route = &shared.rules.routes[*found.value];
-        if !route.invalidated_by_writes {
+        if route.own_writes == OwnWrites::Ignore {
             continue;
         }
         let params = Params::new(found.params.iter());

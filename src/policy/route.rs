@@ -43,7 +43,7 @@ pub struct Route {
     pub(crate) tags: Vec<String>,
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
-    pub(crate) invalidated_by_writes: bool,
+    pub(crate) own_writes: OwnWrites,
     pub(crate) uncached: bool,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
@@ -52,6 +52,13 @@ pub struct Route {
 
 /// A TTL that depends on the request.
 pub(crate) type TtlWith = Arc<dyn Fn(&Parts) -> Duration + Send + Sync>;
+
+/// Whether a request with an unsafe method on the route's own path invalidates it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnWrites {
+    Invalidate,
+    Ignore,
+}
 
 /// Who may be answered with what was stored for somebody else.
 #[derive(Clone, Debug)]
@@ -77,7 +84,7 @@ impl Route {
             tags: Vec::new(),
             max_body: None,
             allow_longer: false,
-            invalidated_by_writes: true,
+            own_writes: OwnWrites::Invalidate,
             uncached: false,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
@@ -222,7 +229,7 @@ impl Route {
     /// Does not invalidate the path when a request with an unsafe method has run on it (which RFC
     /// 9111, section 4.4, asks for): only rules do.
     pub fn only_rules_invalidate(mut self) -> Self {
-        self.invalidated_by_writes = false;
+        self.own_writes = OwnWrites::Ignore;
         self
     }
 }

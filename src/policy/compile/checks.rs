@@ -1,0 +1,124 @@
+//! What is wrong with a single declaration, or with two of them together.
+
+use std::time::Duration;
+
+use super::draft::Draft;
+use crate::key::{KeyTemplate, PathTemplate, ScopeTemplate, TemplateError, encode};
+use crate::policy::compile::Declarations;
+use crate::policy::identity::Source;
+use crate::policy::{ConfigError, Effect, MAX_TTL};
+use crate::store::Mode;
+
+pub(super) fn parse_path(path: &str) -> Result<PathTemplate, ConfigError> {
+    PathTemplate::parse(path).map_err(malformed(path))
+}
+
+pub(super) fn malformed(declaration: &str) -> impl FnOnce(TemplateError) -> ConfigError {
+    move |source| ConfigError::Template { declaration: declaration.to_owned(), source }
+}
+
+pub(super) fn encoded(text: &str) -> String {
+    let mut out = String::new();
+    encode(text.as_bytes(), &mut out);
+    out
+}
+
+pub(super) fn within(setting: &str, ttl: Duration) -> Result<(), ConfigError> {
+    if ttl < Duration::from_millis(1) || ttl > MAX_TTL {
+        let setting = setting.to_owned();
+        return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 365 days" });
+    }
+    Ok(())
+}
+
+pub(super) fn check_source(source: &Source) -> Result<(), ConfigError> {
+    match source {
+        Source::Header(Err(text)) => Err(ConfigError::Header(text.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether the parameter that a source reads is one of the path's; answers which it is.
+pub(super) fn check_parameter(
+    source: &Source,
+    path: &PathTemplate,
+) -> Result<Option<String>, ConfigError> {
+    let Source::Parameter(name) = source else { return Ok(None) };
+    if path.params().any(|param| param == name) {
+        return Ok(Some(name.clone()));
+    }
+    let path = path.as_str().to_owned();
+    Err(ConfigError::NoSuchParameter { path, parameter: name.clone() })
+}
+
+pub(super) fn check_tenancy(
+    path: &PathTemplate,
+    tenantless: bool,
+    declarations: &Declarations,
+) -> Result<Option<String>, ConfigError> {
+    match &declarations.tenant {
+        _ if tenantless => Ok(None),
+        None => Err(ConfigError::NoTenantSource(path.as_str().to_owned())),
+        Some(tenant) => check_parameter(tenant.source(), path),
+    }
+}
+
+pub(super) fn check_effect(declaration: &str, effect: &Effect) -> Result<(), ConfigError> {
+    let spans = [effect.hold, effect.fence.as_ref().map(|fence| fence.longest)];
+    for span in spans.into_iter().flatten() {
+        if span < Duration::from_millis(1) || span > Duration::from_secs(3600) {
+            let setting = format!("the fence or hold of {declaration}");
+            return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 1 h" });
+        }
+    }
+    let closes = effect.hold.is_some() || effect.fence.is_some();
+    let contradiction = |reason| {
+        let path = declaration.to_owned();
+        Err(ConfigError::Contradiction { path, reason })
+    };
+    if closes && effect.mode == Mode::Soft {
+        return contradiction("a fence or hold serves nothing stale: remove it, or `.soft()`");
+    }
+    if effect.background && effect.must_confirm {
+        return contradiction("what runs in the background can't be waited for");
+    }
+    Ok(())
+}
+
+pub(super) fn check_bound(
+    declaration: &str,
+    target: &str,
+    template: &ScopeTemplate,
+    has: impl Fn(&str) -> bool,
+) -> Result<(), ConfigError> {
+    match template.params().find(|param| !has(param)) {
+        None => Ok(()),
+        Some(parameter) => Err(ConfigError::UnknownParameter {
+            declaration: declaration.to_owned(),
+            target: target.to_owned(),
+            parameter: parameter.to_owned(),
+        }),
+    }
+}
+
+pub(super) fn check_key_texts(drafts: &[Draft<'_>]) -> Result<(), ConfigError> {
+    for (index, one) in drafts.iter().enumerate() {
+        for other in &drafts[index + 1..] {
+            if one.route.tenantless == other.route.tenantless && one.key.may_collide(&other.key) {
+                return Err(ConfigError::AmbiguousKey {
+                    path: one.route.path.clone(),
+                    other: other.route.path.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether two tags, each with some values, can be the same text.
+pub(in crate::policy) fn may_be_equal(one: &ScopeTemplate, other: &ScopeTemplate) -> bool {
+    match (KeyTemplate::parse(one.as_str()), KeyTemplate::parse(other.as_str())) {
+        (Ok(one), Ok(other)) => one.may_collide(&other),
+        _ => one.as_str() == other.as_str(),
+    }
+}

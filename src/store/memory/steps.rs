@@ -1,0 +1,135 @@
+//! The steps that touch entries and metadata together.
+
+use bytes::Bytes;
+
+use super::metadata::FillCheck;
+use super::{Kept, MemoryStore};
+use crate::entry::{Generation, Head, Millis, Snapshot};
+use crate::key::{Glob, Names, Space};
+use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal};
+
+impl MemoryStore {
+    /// The name of the generation of all tenants, if the key has it among its scopes.
+    fn everybody_of(names: &Names) -> Option<&str> {
+        names.has_all_tenants().then(|| names.scopes().last()).flatten()
+    }
+
+    pub(super) fn do_lookup(&self, names: &Names) -> Found {
+        let now = self.clock.millis();
+        let entry = self.entry(names.entry(), now);
+        let everybody = Self::everybody_of(names);
+        let own = names.scope_count() - usize::from(everybody.is_some());
+        let (mut generations, epoch) = match self.tenant(names.space()) {
+            Some(tenant) => tenant.read().look(names.scopes().take(own), names.epoch(), now),
+            None => (vec![Generation::Missing; own], None),
+        };
+        generations.extend(everybody.map(|name| self.everybody.read().generation(name, now)));
+        Found { entry, generations, epoch, run: self.run, source: 0 }
+    }
+
+    pub(super) fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {
+        let now = self.clock.millis();
+        let mint = self.minter();
+        self.change(names.space(), |tenant| {
+            let everybody = Self::everybody_of(names);
+            let own = names.scope_count() - usize::from(everybody.is_some());
+            // All of them, also where one is closed.
+            let mut stamps: Vec<_> = names
+                .scopes()
+                .take(own)
+                .map(|name| tenant.scopes.open(name, request.keep, now, &mint).current())
+                .collect();
+            stamps.extend(
+                everybody.map(|name| {
+                    self.everybody.write().open(name, request.keep, now, &mint).current()
+                }),
+            );
+            let epoch = tenant.open_epoch(names.epoch(), request.keep, now, &mint);
+            let Some(stamps) = stamps.into_iter().collect() else { return Miss::Closed };
+            let snapshot = Snapshot { stamps, epoch, run: self.run };
+            if !request.ignore_entry
+                && self
+                    .entry(names.entry(), now)
+                    .is_some_and(|frame| Head::is_fresh(&frame, request.scopes, &snapshot, now))
+            {
+                return Miss::Again;
+            }
+            let Some((token, ttl)) = request.lease else { return Miss::Granted(snapshot) };
+            match tenant.lease(names.entry(), token, &snapshot, ttl, now) {
+                Some(holder) => Miss::Wait { snapshot, holder },
+                None => Miss::Granted(snapshot),
+            }
+        })
+    }
+
+    pub(super) fn do_fill(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+        token: Option<LeaseToken>,
+        frame: Bytes,
+        ttl: Millis,
+    ) -> Filled {
+        if snapshot.run != self.run {
+            return Filled::Refused(Refusal::Run);
+        }
+        let now = self.clock.millis();
+        let Some(tenant) = self.tenant(names.space()) else {
+            return Filled::Refused(Refusal::Epoch);
+        };
+        // Held to the end: whoever moves the epoch and then searches must find this entry.
+        let mut tenant = tenant.write();
+        let everybody = Self::everybody_of(names);
+        if let Some(name) = everybody {
+            let current = self.everybody.read().generation(name, now).current();
+            if current.as_ref() != snapshot.stamps.last() {
+                return Filled::Refused(Refusal::Stamp);
+            }
+        }
+        let own = names.scope_count() - usize::from(everybody.is_some());
+        let check = FillCheck {
+            scopes: names.scopes().take(own),
+            stamps: &snapshot.stamps[..own],
+            epoch: (names.epoch(), snapshot.epoch),
+            lease: (names.entry(), token),
+        };
+        if let Err(refusal) = tenant.admit_fill(check, ttl, now) {
+            return Filled::Refused(refusal);
+        }
+        if let Some(name) = everybody {
+            self.everybody.write().prolong(name, now + ttl);
+        }
+        self.entries.insert(names.entry().into(), Kept { frame, until: now + ttl });
+        if self.entries.contains_key(names.entry()) {
+            Filled::Stored
+        } else {
+            Filled::Refused(Refusal::Space)
+        }
+    }
+
+    pub(super) fn do_delete_pattern(&self, space: &Space, glob: &Glob) -> u64 {
+        let mint = self.minter();
+        let prefix = space.prefix('e');
+        if let Some(tenant) = self.tenant(space) {
+            tenant.write().move_epochs(&mint);
+        }
+        let now = self.clock.millis();
+        let matching: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(name, kept)| {
+                name.strip_prefix(&*prefix)
+                    .and_then(|rest| rest.split_once(' '))
+                    .is_some_and(|(_, text)| glob.matches(text))
+                    && kept.until > now
+            })
+            .map(|(name, _)| name)
+            .collect();
+        let removed =
+            matching.iter().filter(|name| self.entries.remove(&***name).is_some()).count();
+        if let Some(tenant) = self.tenant(space) {
+            tenant.write().move_epochs(&self.minter());
+        }
+        removed as u64
+    }
+}
