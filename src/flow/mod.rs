@@ -14,11 +14,12 @@
 //! | `lease` | the right to run it |
 //! | `collect`, `pipe` | between the run and its client |
 //! | `fill` | a whole response becomes an entry |
-//! | `write` | a mutating request and its invalidation, whatever becomes of the client |
+//! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
 //! | `invalidation` | an invalidation until it is confirmed |
 
 mod admit;
 mod admit_write;
+mod at_end;
 mod coalesce;
 mod collect;
 mod fill;
@@ -39,6 +40,7 @@ mod uncacheable;
 mod write;
 
 pub(crate) use self::admit::{Admission, admit, bypass};
+pub(crate) use self::at_end::AtEnd;
 pub(crate) use self::invalidation::invalidate;
 pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;

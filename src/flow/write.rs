@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::task::JoinHandle;
 
+use super::at_end::AtEnd;
 use super::invalidation::{invalidate, mark_dirty};
 use super::origin::{Answer, Handler, Origin};
 use super::shared::Shared;
@@ -70,10 +71,11 @@ where
     guard.outcome = Outcome::Lost;
     let answer = origin.run().await;
     guard.outcome = Outcome::of(answer.as_ref().map(Response::status).ok());
+    let at_end = AtEnd::of(&guard.shared, &guard.moves);
     if !guard.settle().await {
         return Ok(refusal(&guard.shared, "unconfirmed"));
     }
-    let mut response = answer?.map(ResponseBody::pass);
+    let mut response = answer?.map(|body| ResponseBody::pass_then(body, at_end));
     status::forwarded(&guard.shared, response.headers_mut(), Fwd::Method, None);
     Ok(response)
 }

@@ -11,6 +11,7 @@ pub(crate) struct Effect {
     pub(crate) mode: Mode,
     pub(crate) background: bool,
     pub(crate) must_confirm: bool,
+    pub(crate) after_body: bool,
     pub(crate) fence: Option<Fence>,
     pub(crate) hold: Option<Duration>,
 }
@@ -38,6 +39,7 @@ impl Default for Effect {
             mode: Mode::Hard,
             background: false,
             must_confirm: false,
+            after_body: false,
             fence: None,
             hold: None,
         }

@@ -136,6 +136,14 @@ impl On {
         self
     }
 
+    /// Invalidates once more when the response's body has ended, before the client sees its end: for
+    /// handlers that go on writing while they stream their answer. A body that is dropped before
+    /// its end counts as ended.
+    pub fn after_body(mut self) -> Self {
+        self.effect.after_body = true;
+        self
+    }
+
     /// Answers with 503 if the store has not confirmed the invalidation in time. The write has
     /// happened then; the invalidation is tried on.
     pub fn must_confirm(mut self) -> Self {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post, put};
+use futures_util::StreamExt;
 use tower_response_cache::{
     Cache, InvalidateError, InvalidationSet, On, Route, Scope, ScopeError, Tenant,
 };
@@ -273,6 +274,47 @@ on_each_store! {
         app.send(request(Method::POST, "4", "/later")).await;
         app.cache.settled().await;
         app.get("4", "/users").await.assert_miss();
+    }
+
+    async fn a_rule_can_wait_for_the_end_of_a_streamed_answer(backend: Backend) {
+        let source = Source::default();
+        source.put("4", "42", "old");
+        let import = {
+            let source = source.clone();
+            move || async move {
+                // The handler answers first and writes while it streams.
+                let rows = futures_util::stream::iter(["one", "two"]).then(move |row| {
+                    let source = source.clone();
+                    async move {
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        source.put("4", "42", row);
+                        Ok::<_, std::convert::Infallible>(row)
+                    }
+                });
+                Body::from_stream(rows)
+            }
+        };
+        let cache = gym_cache(backend.store.clone())
+            .invalidate(On::post("/import").path("/users/42").after_body());
+        let app = App::of(cache, crate::support::app::gym_routes(source).route("/import", post(import)));
+        for reads_to_the_end in [true, false] {
+            app.warm("4", "/users/42").await;
+            let mut answer = app.open(request(Method::POST, "4", "/import")).await;
+            // Stored between the first invalidation and the writes.
+            app.get("4", "/users/42").await;
+            app.get_settled("4", "/users/42").await.assert_hit();
+            if reads_to_the_end {
+                let whole = http_body_util::BodyExt::collect(answer.body_mut()).await.unwrap();
+                assert_eq!(whole.to_bytes(), "onetwo");
+                assert_eq!(app.get("4", "/users/42").await.text(), "4/42=two");
+            } else {
+                http_body_util::BodyExt::frame(answer.body_mut()).await.unwrap().unwrap();
+                drop(answer);
+                app.cache.settled().await;
+                assert_eq!(app.get("4", "/users/42").await.text(), "4/42=one");
+            }
+            app.cache.settled().await;
+        }
     }
 
     async fn delete_pattern_refuses_the_fills_under_way(backend: Backend) {
