@@ -12,6 +12,7 @@ mod invalidation;
 mod leader_request;
 mod misses_together;
 mod neighbours;
+mod settings;
 mod stale;
 mod stale_if_error;
 mod stampede;
