@@ -6,6 +6,9 @@
 mod age;
 mod cache_control;
 mod cache_status;
+pub mod conditional;
+mod date;
+pub mod etag;
 mod hop_by_hop;
 mod lifetime;
 mod list;
