@@ -12,6 +12,7 @@ pub mod etag;
 mod hop_by_hop;
 mod lifetime;
 mod list;
+pub mod range;
 mod request;
 mod storable;
 
