@@ -6,9 +6,13 @@
 mod age;
 mod cache_control;
 mod cache_status;
+pub mod conditional;
+mod date;
+pub mod etag;
 mod hop_by_hop;
 mod lifetime;
 mod list;
+pub mod range;
 mod request;
 mod storable;
 
