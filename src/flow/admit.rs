@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{
+    AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
+};
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
 use super::admit_write::admit_write;
 use super::matching::{Matched, with_full_path};
@@ -77,14 +80,14 @@ where
 }
 
 fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
-    if let Some(why) = bypass_by_request(&parts.method, &parts.headers) {
-        return Err(match why {
-            RequestBypass::Range => Bypass::Range,
-            RequestBypass::Precondition => Bypass::Precondition,
-            RequestBypass::Content => Bypass::Content,
-            _ => Bypass::Upgrade,
-        });
-    }
+    let alone = match bypass_by_request(&parts.method, &parts.headers) {
+        None => None,
+        // What is stored can answer these; a handler's answer to them is for one client.
+        Some(RequestBypass::Range) => Some(Bypass::Range),
+        Some(RequestBypass::Precondition) => Some(Bypass::Precondition),
+        Some(RequestBypass::Content) => return Err(Bypass::Content),
+        Some(_) => return Err(Bypass::Upgrade),
+    };
     let route = &shared.rules.routes[index];
     let found = shared.rules.reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
     let params = Params::new(found.params.iter());
@@ -119,7 +122,21 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         names.push_all_tenants();
     }
     let head = parts.method == Method::HEAD;
-    Ok(Read { route: Arc::clone(route), names, ttl, head, fallback: None })
+    let wishes = wishes_of(&parts.headers);
+    Ok(Read { route: Arc::clone(route), names, ttl, head, wishes, alone, fallback: None })
+}
+
+/// The fields that say under what condition, and what of it, a client wants the response.
+fn wishes_of(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
+    const WISHES: [HeaderName; 6] =
+        [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+    let mut wishes: Option<Box<HeaderMap>> = None;
+    for name in WISHES {
+        for value in headers.get_all(&name) {
+            wishes.get_or_insert_default().append(name.clone(), value.clone());
+        }
+    }
+    wishes
 }
 
 fn key_text(

@@ -53,7 +53,7 @@ where
     B: Send + 'static,
 {
     match settle(&shared, &read, miss).await {
-        Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, false, served)),
+        Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, &read, served)),
         Course::Run(run) => run::launch(shared, read, origin, run).await,
         Course::Blind(why) => blind(shared, read, origin, why).await,
         Course::Nothing => run::launch(shared, read, origin, Run::unshared()).await,
@@ -99,7 +99,7 @@ where
             },
             Seat::Join(flight) => match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
-                    return Ok(hit::respond(&shared, (*entry).clone(), false, Served::Collapsed));
+                    return Ok(hit::respond(&shared, (*entry).clone(), &read, Served::Collapsed));
                 }
                 Ok(Ending::Lost) => {}
                 Ok(Ending::Private) | Err(_) => break Run::unstored(why),

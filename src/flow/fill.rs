@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, CACHE_STATUS};
+use http::header::{AGE, CACHE_STATUS, ETAG};
 use http::response::Parts;
 use http_body::SizeHint;
 
@@ -15,9 +15,9 @@ use super::shared::Shared;
 use super::step::millis;
 use super::step::within;
 use crate::entry::{Content, Entry, Head, Millis, RunId, Snapshot};
-use crate::policy::{MAX_TTL, ResponseTtl};
+use crate::policy::{Etag, MAX_TTL, ResponseTtl};
 use crate::protocol::{
-    CacheControl, StorableRules, Uncacheable, body_refusal, initial_age, lifetime,
+    CacheControl, StorableRules, Uncacheable, body_refusal, etag, initial_age, lifetime,
     response_refusal, strip,
 };
 use crate::store::{Filled, Refusal};
@@ -103,6 +103,9 @@ impl Plan {
         strip(&mut headers);
         headers.remove(AGE);
         headers.remove(CACHE_STATUS);
+        if read.route.etag == Etag::OfBody && !headers.contains_key(ETAG) {
+            headers.insert(ETAG, etag::generate(&body));
+        }
         let fresh_until = self.began + millis(self.fresh).max(1);
         let window = |window| if self.must_revalidate { 0 } else { millis(window) };
         Ok(Entry {

@@ -1,13 +1,16 @@
 //! An entry becomes a response.
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
+use super::read::Read;
 use super::shared::Shared;
 use crate::body::ResponseBody;
 use crate::entry::{Content, Entry};
+use crate::protocol::conditional::{self, Precondition};
+use crate::protocol::range::{self, RangeAnswer};
 use crate::protocol::{CacheStatus, Outcome, age};
 
 /// How the client came by an entry.
@@ -21,11 +24,12 @@ pub(crate) enum Served {
     Collapsed,
 }
 
-/// The response that `entry` stands for, to a GET, or to a HEAD if `head`.
+/// The response that `entry` stands for, as this request asked for it: whole, without its body, a
+/// part of it, or only that it has not changed.
 pub(crate) fn respond<R: Body<Data = Bytes>>(
     shared: &Shared,
     entry: Entry,
-    head: bool,
+    read: &Read,
     served: Served,
 ) -> Response<ResponseBody<R>> {
     let now = shared.store.now();
@@ -35,22 +39,15 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         Served::Collapsed => &shared.counters.collapsed,
     };
     counter.increment();
-    let length = entry.body.len() as u64;
-    let mut response = Response::new(if head {
-        ResponseBody::head(length)
-    } else {
-        ResponseBody::whole(entry.body)
-    });
-    if let Content::Response { status, headers } = entry.content {
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-    }
-    // RFC 9110, section 8.6: what has no content by its status has no length either.
-    let has_length = response.status() != StatusCode::NO_CONTENT;
+    let (status, headers) = match entry.content {
+        Content::Response { status, headers } => (status, headers),
+        Content::Value => (StatusCode::OK, HeaderMap::new()),
+    };
+    let mut response = match &read.wishes {
+        None => whole(read.head, status, headers, entry.body),
+        Some(wishes) => wished(read.head, wishes, status, headers, entry.body),
+    };
     let headers = response.headers_mut();
-    if head && has_length && !headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    }
     // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
     headers.insert(AGE, HeaderValue::from(age(entry.stored_at, entry.age, now)));
     if let Some(name) = &shared.settings.cache_status {
@@ -65,5 +62,79 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         };
         CacheStatus { cache: name, outcome, detail: None }.append(headers);
     }
+    response
+}
+
+fn whole<R: Body<Data = Bytes>>(
+    head: bool,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<ResponseBody<R>> {
+    let length = body.len() as u64;
+    // RFC 9110, section 8.6: what has no content by its status has no length either.
+    if head && status != StatusCode::NO_CONTENT && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    assemble(
+        status,
+        headers,
+        if head { ResponseBody::head(length) } else { ResponseBody::whole(body) },
+    )
+}
+
+/// What the request's conditions and its range make of the whole (RFC 9110, section 13.2.2).
+fn wished<R: Body<Data = Bytes>>(
+    head: bool,
+    wishes: &HeaderMap,
+    status: StatusCode,
+    mut headers: HeaderMap,
+    body: Bytes,
+) -> Response<ResponseBody<R>> {
+    let method = if head { Method::HEAD } else { Method::GET };
+    let length = body.len() as u64;
+    let nothing = || ResponseBody::whole(Bytes::new());
+    match conditional::evaluate(&method, wishes, status, &headers) {
+        Precondition::Pass => {}
+        Precondition::NotModified => {
+            let headers = conditional::not_modified_headers(&headers);
+            // RFC 9110, section 8.6: if a length is told at all, it is that of the 200.
+            return assemble(StatusCode::NOT_MODIFIED, headers, ResponseBody::head(length));
+        }
+        Precondition::Failed => {
+            return assemble(StatusCode::PRECONDITION_FAILED, HeaderMap::new(), nothing());
+        }
+    }
+    match range::apply(&method, wishes, status, &headers, length) {
+        RangeAnswer::Whole => whole(head, status, headers, body),
+        RangeAnswer::Part { start, end } => {
+            let part = usize::try_from(start).ok().zip(usize::try_from(end).ok());
+            let Some(part) = part.and_then(|(start, end)| slice(&body, start, end)) else {
+                return whole(head, status, headers, body);
+            };
+            headers.insert(CONTENT_RANGE, range::content_range(start, end, length));
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(part.len() as u64));
+            assemble(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::whole(part))
+        }
+        RangeAnswer::Unsatisfiable => {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_RANGE, range::unsatisfied_range(length));
+            assemble(StatusCode::RANGE_NOT_SATISFIABLE, headers, nothing())
+        }
+    }
+}
+
+fn slice(body: &Bytes, start: usize, end: usize) -> Option<Bytes> {
+    (start <= end && end < body.len()).then(|| body.slice(start..=end))
+}
+
+fn assemble<R: Body<Data = Bytes>>(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: ResponseBody<R>,
+) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::coalesce::{self, Miss};
 use super::hit::{self, Served};
 use super::lookup::{Verdict, judge, look_up};
@@ -25,6 +27,10 @@ pub(crate) struct Read {
     pub(crate) ttl: Duration,
     /// Whether the method is HEAD: answered from what GET stored, and never stored.
     pub(crate) head: bool,
+    /// The request's conditions and its range, if it has any: for what is stored, not for the handler.
+    pub(crate) wishes: Option<Box<HeaderMap>>,
+    /// Why a miss is forwarded as it is: its answer can't be shared.
+    pub(crate) alone: Option<Bypass>,
     /// What is served if the handler fails.
     pub(crate) fallback: Option<Fallback>,
 }
@@ -54,7 +60,7 @@ where
     };
     let (entry, unusable) = match judge(&shared, &read.names, &found) {
         Verdict::Fresh(entry) if read.head || !is_due_early(&shared, &read.route, &entry) => {
-            return Ok(hit::respond(&shared, entry, read.head, Served::Hit));
+            return Ok(hit::respond(&shared, entry, &read, Served::Hit));
         }
         Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
         Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
@@ -64,7 +70,7 @@ where
         }
     };
     if let Some((entry, served)) = entry {
-        let response = hit::respond(&shared, entry, read.head, served);
+        let response = hit::respond(&shared, entry, &read, served);
         if !read.head {
             // The client has its answer; its request goes on as the refresh.
             let early = served == Served::Hit;
@@ -75,8 +81,9 @@ where
         return Ok(response);
     }
     shared.counters.misses.increment();
-    if read.head {
-        return forward(&shared, origin, Fwd::Miss, None).await;
+    if read.head || read.alone.is_some() {
+        let detail = read.alone.map(Bypass::as_str);
+        return forward(&shared, origin, Fwd::Miss, detail).await;
     }
     let miss = Miss { snapshot: found.snapshot(), ignore_entry: unusable, refresh: false };
     coalesce::answer(shared, read, origin, miss).await
@@ -95,7 +102,7 @@ where
     B: Send + 'static,
 {
     shared.counters.bypasses.increment();
-    if read.head {
+    if read.head || read.alone.is_some() {
         return forward(&shared, origin, Fwd::Bypass, Some(why.as_str())).await;
     }
     if !shared.settings.coalesce_in_outage || shared.uncacheables.knows(&read.names) {

@@ -3,9 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::Response;
 use http::response::Parts;
-use http::{HeaderMap, Response};
 use http_body::Body;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -23,7 +22,7 @@ use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
 use crate::entry::Snapshot;
-use crate::protocol::{Fwd, Uncacheable};
+use crate::protocol::{Fwd, Uncacheable, conditional};
 use crate::telemetry::Bypass;
 
 /// What a run is for.
@@ -107,12 +106,6 @@ where
 
 type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
 
-/// What a client asks of its own copy must not decide what others get.
-fn forget_conditions(headers: &mut HeaderMap) {
-    headers.remove(IF_NONE_MATCH);
-    headers.remove(IF_MODIFIED_SINCE);
-}
-
 async fn fly<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
@@ -125,7 +118,8 @@ async fn fly<S, B>(
 {
     shared.counters.runs.increment();
     if !run.is_private() {
-        forget_conditions(origin.request_mut().headers_mut());
+        // What a client asks of its own copy must not decide what others get.
+        conditional::without_conditions(origin.request_mut().headers_mut());
     }
     let started = Instant::now();
     let deadline = started + shared.settings.run_deadline;
@@ -143,7 +137,7 @@ async fn fly<S, B>(
                 _ => lead.release(),
             }
         }
-        let response = hit::respond(&shared, (*stale).clone(), false, Served::Stale);
+        let response = hit::respond(&shared, (*stale).clone(), &read, Served::Stale);
         let _ = reply.send(Ok(response));
         return;
     }

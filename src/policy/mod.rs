@@ -21,7 +21,7 @@ pub(crate) use self::identity::Unreadable;
 pub use self::identity::{Identity, Tenant};
 pub(crate) use self::params::{Canonical, Params};
 pub use self::route::Route;
-pub(crate) use self::route::{OwnWrites, Users};
+pub(crate) use self::route::{Etag, OwnWrites, Users};
 pub use self::rule::On;
 pub(crate) use self::rules::{CachedRoute, Query, Rules, Set};
 pub(crate) use self::scopes::TENANT;

@@ -43,6 +43,7 @@ pub struct Route {
     pub(crate) tags: Vec<String>,
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
+    pub(crate) etag: Etag,
     pub(crate) own_writes: OwnWrites,
     pub(crate) uncached: bool,
     pub(crate) stale_while_revalidate: Duration,
@@ -58,6 +59,13 @@ pub(crate) type TtlWith = Arc<dyn Fn(&Parts) -> Duration + Send + Sync>;
 pub(crate) enum OwnWrites {
     Invalidate,
     Ignore,
+}
+
+/// Where the validator of a stored response comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Etag {
+    AsGiven,
+    OfBody,
 }
 
 /// Who may be answered with what was stored for somebody else.
@@ -84,6 +92,7 @@ impl Route {
             tags: Vec::new(),
             max_body: None,
             allow_longer: false,
+            etag: Etag::AsGiven,
             own_writes: OwnWrites::Invalidate,
             uncached: false,
             stale_while_revalidate: Duration::ZERO,
@@ -214,6 +223,13 @@ impl Route {
     /// good `eagerness`; more is earlier.
     pub fn early_refresh(mut self, eagerness: f64) -> Self {
         self.early_refresh = Some(eagerness);
+        self
+    }
+
+    /// Gives what is stored an `ETag` made of its body, where the handler gives none, so that
+    /// clients who ask with `If-None-Match` are answered with 304.
+    pub fn etag(mut self) -> Self {
+        self.etag = Etag::OfBody;
         self
     }
 

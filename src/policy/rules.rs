@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 
 use super::compile::may_be_equal;
-use super::route::{OwnWrites, TtlWith, Users};
+use super::route::{Etag, OwnWrites, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, Tenant};
 use crate::entry::Millis;
@@ -55,6 +55,7 @@ pub(crate) struct CachedRoute {
     pub(crate) jitter: u8,
     pub(crate) max_body: Option<usize>,
     pub(crate) allow_longer: bool,
+    pub(crate) etag: Etag,
     pub(crate) own_writes: OwnWrites,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,

@@ -152,9 +152,12 @@ mod tests {
 
     use super::*;
 
+    /// What is parsed, and whether it is weak, with its opaque part.
+    type Row<'a> = (&'a [u8], Option<(bool, &'a [u8])>);
+
     #[test]
     fn tags_rfc9110_8_8_3() {
-        let rows: [(&[u8], Option<(bool, &[u8])>); 15] = [
+        let rows: [Row<'_>; 15] = [
             (b"\"a\"", Some((false, b"a"))),
             (b"W/\"a\"", Some((true, b"a"))),
             (b"\"\"", Some((false, b""))),

@@ -50,16 +50,19 @@ pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<Request
     if upgrades {
         return Some(RequestBypass::Upgrade);
     }
+    // RFC 9112 6.3: one of these says that there is content.
+    let has_content = headers.contains_key(TRANSFER_ENCODING)
+        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
+    if has_content {
+        return Some(RequestBypass::Content);
+    }
     if headers.contains_key(RANGE) {
         return Some(RequestBypass::Range);
     }
     if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
         return Some(RequestBypass::Precondition);
     }
-    // RFC 9112 6.3: one of these says that there is content.
-    let has_content = headers.contains_key(TRANSFER_ENCODING)
-        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
-    has_content.then_some(RequestBypass::Content)
+    None
 }
 
 /// What in a request tells who asks.

@@ -20,6 +20,7 @@ mod stored_semantics;
 mod streaming;
 mod successor;
 mod tenant_isolation;
+mod validation;
 
 #[cfg(feature = "redis")]
 mod commands;

@@ -148,6 +148,7 @@ impl<'a> Draft<'a> {
             jitter: route.jitter.unwrap_or(0),
             max_body: route.max_body,
             allow_longer: route.allow_longer,
+            etag: route.etag,
             own_writes: if route.uncached { OwnWrites::Ignore } else { route.own_writes },
             uncached: route.uncached,
             stale_while_revalidate: route.stale_while_revalidate,
