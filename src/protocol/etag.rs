@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn tags_rfc9110_8_8_3() {
-        let rows: [(&[u8], Option<(bool, &[u8])>); 15] = [
+        type Row = (&'static [u8], Option<(bool, &'static [u8])>);
+        let rows: [Row; 15] = [
             (b"\"a\"", Some((false, b"a"))),
             (b"W/\"a\"", Some((true, b"a"))),
             (b"\"\"", Some((false, b""))),

@@ -9,12 +9,16 @@ mod cache_status;
 pub mod conditional;
 mod date;
 pub mod etag;
+pub mod freshness;
 mod hop_by_hop;
 mod lifetime;
 mod list;
+pub mod permission;
 pub mod range;
 mod request;
+pub mod serve;
 mod storable;
+pub mod vary;
 
 pub use self::age::{MAX_SECONDS, age, initial_age};
 pub use self::cache_control::{CacheControl, Extent};
