@@ -10,7 +10,9 @@ pub mod conditional;
 mod date;
 pub mod etag;
 pub mod freshness;
+pub mod groups;
 mod hop_by_hop;
+pub mod invalidation;
 mod lifetime;
 mod list;
 pub mod permission;
@@ -18,6 +20,7 @@ pub mod range;
 mod request;
 pub mod serve;
 mod storable;
+pub mod targeted;
 pub mod vary;
 
 pub use self::age::{MAX_SECONDS, age, initial_age};
