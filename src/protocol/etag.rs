@@ -152,12 +152,10 @@ mod tests {
 
     use super::*;
 
-    /// What is parsed, and whether it is weak, with its opaque part.
-    type Row<'a> = (&'a [u8], Option<(bool, &'a [u8])>);
-
     #[test]
     fn tags_rfc9110_8_8_3() {
-        let rows: [Row<'_>; 15] = [
+        type Row = (&'static [u8], Option<(bool, &'static [u8])>);
+        let rows: [Row; 15] = [
             (b"\"a\"", Some((false, b"a"))),
             (b"W/\"a\"", Some((true, b"a"))),
             (b"\"\"", Some((false, b""))),

@@ -16,6 +16,17 @@ pub(super) fn members<'a>(
         .filter(|member| !member.is_empty())
 }
 
+/// All of the field's lines as one, or nothing if it is absent (RFC 9110 5.3).
+pub(super) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut lines = headers.get_all(name).into_iter();
+    let mut joined = lines.next()?.as_bytes().to_vec();
+    for line in lines {
+        joined.extend_from_slice(b", ");
+        joined.extend_from_slice(line.as_bytes());
+    }
+    Some(joined)
+}
+
 /// Without the optional white space round it: spaces and tabs (RFC 9110 5.6.3).
 pub(super) fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {

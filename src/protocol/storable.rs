@@ -41,6 +41,16 @@ pub enum Uncacheable {
     Length,
     /// Its body is over the limit.
     TooLarge,
+    /// It answers a method whose answers are not stored (RFC 9111 3).
+    Method,
+    /// The request had `no-store` (RFC 9111 5.2.1.5).
+    RequestNoStore,
+    /// The request had `Authorization`, and the response allows no other to see it (RFC 9111 3.5).
+    Authorization,
+    /// Neither its fields nor its status allow storing (RFC 9111 3).
+    Unpermitted,
+    /// It is to be stored only by who understands its status (`must-understand`, RFC 9111 5.2.2.3).
+    NotUnderstood,
 }
 
 impl Uncacheable {
@@ -62,6 +72,11 @@ impl Uncacheable {
             Self::Expired => "expired",
             Self::Length => "length",
             Self::TooLarge => "too-large",
+            Self::Method => "method",
+            Self::RequestNoStore => "request-no-store",
+            Self::Authorization => "authorization",
+            Self::Unpermitted => "unpermitted",
+            Self::NotUnderstood => "not-understood",
         }
     }
 }
@@ -123,18 +138,21 @@ pub fn response_refusal(
     if let Some(refusal) = vary_refusal(headers, rules.keyed) {
         return Some(refusal);
     }
+    let expired = cache_control.shared_max_age() == Some(0);
+    content_refusal(headers, rules.max_body).or(expired.then_some(Uncacheable::Expired))
+}
+
+/// Why the content that this head announces is none to be stored, whoever allows it.
+pub(super) fn content_refusal(headers: &HeaderMap, max_body: u64) -> Option<Uncacheable> {
     if is_event_stream(headers) {
         return Some(Uncacheable::EventStream);
     }
     if headers.contains_key(TRAILER) {
         return Some(Uncacheable::Trailers);
     }
-    if cache_control.shared_max_age() == Some(0) {
-        return Some(Uncacheable::Expired);
-    }
     match content_length(headers) {
         Err(Invalid) => Some(Uncacheable::Length),
-        Ok(Some(length)) if length > rules.max_body => Some(Uncacheable::TooLarge),
+        Ok(Some(length)) if length > max_body => Some(Uncacheable::TooLarge),
         Ok(_) => None,
     }
 }
