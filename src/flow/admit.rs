@@ -28,7 +28,7 @@ use crate::telemetry::Bypass;
 /// Which way a request on a configured route goes.
 pub(crate) enum Admission {
     Read(Box<Read>),
-    Write(Write),
+    Write(Box<Write>),
     Bypass(Passed),
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn admit(
     matched: Matched,
 ) -> Admission {
     with_full_path(&parts.uri, &parts.extensions, prefix, |path| match matched {
-        Matched::Write => Admission::Write(admit_write(shared, parts, path)),
+        Matched::Write => Admission::Write(Box::new(admit_write(shared, parts, path))),
         Matched::Read(route) => match admit_read(shared, parts, path, route) {
             Ok(read) => Admission::Read(Box::new(read)),
             Err(why) => {

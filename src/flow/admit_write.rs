@@ -1,16 +1,18 @@
 //! What a mutating request may change: by the rules, and by its own path.
 
+use http::header::HOST;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 
 use super::admit::space_of;
 use super::shared::Shared;
-use super::write::Write;
+use super::write::{Target, Write};
 use crate::key::{ScopeNames, normalize_path_lossy};
 use crate::policy::{Canonical, Effect, OwnWrites, Params};
 
 /// Works out what a mutating request on `path` may change.
 pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
-    let mut write = Write::new();
+    let mut write = Write::new(target_of(shared, parts, path));
     let mut canonical = String::with_capacity(path.len());
     normalize_path_lossy(path, &mut canonical);
     for path in [path, canonical.as_str()] {
@@ -62,5 +64,27 @@ fn add_own_path(
             scopes.push(&format!("path:{canonical_path}"));
             write.push(scopes, &Effect::default());
         }
+    }
+}
+
+fn target_of(shared: &Shared, parts: &Parts, path: &str) -> Target {
+    let mut uri = parts.uri.clone().into_parts();
+    let whole = match parts.uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    // What was a path before is one still; if not, relative references are resolved as they can.
+    uri.path_and_query = whole.parse().ok().or(uri.path_and_query);
+    let mut headers = HeaderMap::new();
+    if let Some(host) = parts.headers.get(HOST) {
+        headers.insert(HOST, host.clone());
+    }
+    Target {
+        uri: Uri::from_parts(uri).unwrap_or_else(|_| parts.uri.clone()),
+        headers,
+        // A tenant that is read from the path is another one on another path.
+        space: (!shared.rules.has_tenant_in_path())
+            .then(|| space_of(shared, parts, &Params::new(std::iter::empty()), false).ok())
+            .flatten(),
     }
 }

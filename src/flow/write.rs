@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, Uri};
 use http_body::Body;
 use tokio::task::JoinHandle;
 
@@ -15,14 +15,26 @@ use super::status;
 use super::step::millis;
 use super::step::within;
 use crate::body::ResponseBody;
-use crate::key::ScopeNames;
-use crate::policy::{Effect, When};
+use crate::key::{ScopeNames, Space, normalize_path_lossy};
+use crate::policy::{Effect, OwnWrites, When};
 use crate::protocol::Fwd;
+use crate::protocol::invalidation::also_invalid;
 use crate::store::{LeaseToken, StoreError};
 
 /// An admitted write: what it moves, by how.
 pub(crate) struct Write {
     pub(crate) moves: Vec<Move>,
+    pub(crate) target: Target,
+}
+
+/// What the request was sent to, by which the response may name other paths that have changed.
+pub(crate) struct Target {
+    /// With the path as it was before any router stripped a part of it.
+    pub(crate) uri: Uri,
+    /// Its Host field.
+    pub(crate) headers: HeaderMap,
+    /// The tenant's, if it does not depend on the path.
+    pub(crate) space: Option<Space>,
 }
 
 /// The scopes of one tenant that move together.
@@ -33,30 +45,52 @@ pub(crate) struct Move {
 }
 
 impl Write {
-    pub(crate) fn new() -> Self {
-        Self { moves: Vec::new() }
+    pub(crate) fn new(target: Target) -> Self {
+        Self { moves: Vec::new(), target }
     }
 
     /// Adds scopes; those of one tenant and one effect go to the store together.
     pub(crate) fn push(&mut self, scopes: ScopeNames, effect: &Effect) {
-        if scopes.is_empty() {
-            return;
+        push(&mut self.moves, scopes, effect);
+    }
+}
+
+fn push(moves: &mut Vec<Move>, scopes: ScopeNames, effect: &Effect) {
+    if scopes.is_empty() {
+        return;
+    }
+    let same = moves
+        .iter_mut()
+        .find(|known| known.effect == *effect && known.scopes.space() == scopes.space());
+    match same {
+        Some(known) => known.scopes.merge(scopes),
+        None => moves.push(Move { scopes, effect: effect.clone() }),
+    }
+}
+
+/// Adds the paths of cached routes that a response names in Location and Content-Location (RFC
+/// 9111, section 4.4).
+fn add_named(shared: &Shared, target: &Target, response: &HeaderMap, moves: &mut Vec<Move>) {
+    for named in also_invalid(&target.uri, &target.headers, response) {
+        let mut path = String::new();
+        normalize_path_lossy(named.path(), &mut path);
+        let Ok(found) = shared.rules.reads.canonical.at(&path) else { continue };
+        let route = &shared.rules.routes[*found.value];
+        if route.own_writes == OwnWrites::Ignore {
+            continue;
         }
-        let same = self
-            .moves
-            .iter_mut()
-            .find(|known| known.effect == *effect && known.scopes.space() == scopes.space());
-        match same {
-            Some(known) => known.scopes.merge(scopes),
-            None => self.moves.push(Move { scopes, effect: effect.clone() }),
-        }
+        let tenantless = route.tenantless.then(|| shared.rules.tenantless_space());
+        let Some(space) = tenantless.or_else(|| target.space.clone()) else { continue };
+        let mut scopes = ScopeNames::new(&space);
+        scopes.push(&format!("path:{path}"));
+        push(moves, scopes, &Effect::default());
     }
 }
 
 /// Runs a mutating handler and invalidates what it may have changed.
 pub(crate) async fn write<S, B>(
     shared: Arc<Shared>,
-    write: Write,
+    write: Box<Write>,
     origin: Origin<S, B>,
 ) -> Answer<S, B>
 where
@@ -71,6 +105,11 @@ where
     guard.outcome = Outcome::Lost;
     let answer = origin.run().await;
     guard.outcome = Outcome::of(answer.as_ref().map(Response::status).ok());
+    if let Ok(response) = &answer
+        && guard.outcome == Outcome::Done
+    {
+        add_named(&guard.shared, &write.target, response.headers(), &mut guard.moves);
+    }
     let at_end = AtEnd::of(&guard.shared, &guard.moves);
     if !guard.settle().await {
         return Ok(refusal(&guard.shared, "unconfirmed"));

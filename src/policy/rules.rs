@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 
 use super::compile::may_be_equal;
+use super::identity::Source;
 use super::route::{Etag, OwnWrites, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, Tenant};
@@ -197,6 +198,12 @@ impl Rules {
                 tags.flat_map(|route| route.tags()).any(|tag| may_be_equal(tag, template))
             }
         }
+    }
+
+    /// Whether the tenant is a parameter of the path.
+    pub(crate) fn has_tenant_in_path(&self) -> bool {
+        let source = self.tenant.as_ref().map(Tenant::source);
+        matches!(source, Some(Source::Parameter(_)))
     }
 
     /// The space of a tenant, or of none.

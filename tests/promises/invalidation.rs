@@ -81,6 +81,35 @@ on_each_store! {
         }
     }
 
+    async fn paths_that_the_response_names_are_invalidated_too(backend: Backend) {
+        // RFC 9111, section 4.4.
+        let rows = [
+            ("location", "/users/7", 201, true),
+            ("location", "users/7?x=1", 303, true),
+            ("content-location", "http://gym.example/users/%37", 200, true),
+            ("location", "https://other.example/users/7", 201, false),
+            ("location", "/users/70", 201, false),
+            ("location", "/users/7", 404, false),
+        ];
+        for (field, value, status, invalidates) in rows {
+            let create = move || async move {
+                (StatusCode::from_u16(status).unwrap(), [(field, value)])
+            };
+            let routes = crate::support::app::gym_routes(Source::default());
+            let builder = gym_cache(backend.store.clone()).invalidate(On::put("/new").path("/users"));
+            let app = App::of(builder, routes.route("/new", put(create)));
+            for gym in ["4", "5"] {
+                app.warm(gym, "/users/7").await;
+            }
+            let mut request = request(Method::PUT, "4", "/new");
+            request.headers_mut().insert("host", "gym.example".parse().unwrap());
+            app.send(request).await;
+            assert_eq!(app.get("4", "/users/7").await.is_hit(), !invalidates, "{field}: {value}");
+            app.get("5", "/users/7").await.assert_hit();
+            app.cache.settled().await;
+        }
+    }
+
     async fn p10_the_outcome_decides(backend: Backend) {
         let outcome = || {
             post(|request: axum::extract::Request| async move {
