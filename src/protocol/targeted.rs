@@ -54,21 +54,21 @@ enum Value<'a> {
 }
 
 impl Value<'_> {
-    fn seconds(&self) -> Option<u32> {
+    fn seconds(&self) -> u32 {
         match self {
-            Self::Number(number) => Some(saturate(u64::try_from(*number).unwrap_or(0))),
-            Self::Bare | Self::Text(_) | Self::Other => Some(0),
+            Self::Number(number) => saturate(u64::try_from(*number).unwrap_or(0)),
+            Self::Bare | Self::Text(_) | Self::Other => 0,
         }
     }
 
-    fn extent(&self) -> Option<Extent> {
-        let Self::Text(text) = self else { return Some(Extent::Whole) };
+    fn extent(&self) -> Extent {
+        let Self::Text(text) = self else { return Extent::Whole };
         let members = text.as_bytes().split(|byte| *byte == b',').map(list::trim);
         let names = members
             .filter(|name| !name.is_empty())
             .map(|name| HeaderName::from_bytes(name).ok())
             .collect::<Option<Vec<_>>>();
-        Some(names.filter(|names| !names.is_empty()).map_or(Extent::Whole, Extent::Fields))
+        names.filter(|names| !names.is_empty()).map_or(Extent::Whole, Extent::Fields)
     }
 }
 
@@ -78,17 +78,17 @@ fn set(control: &mut CacheControl, name: &str, value: &Value<'_>) {
     let bare = *value == Value::Bare;
     match name {
         "no-store" => control.no_store = true,
-        "no-cache" => control.no_cache = value.extent(),
-        "private" => control.private = value.extent(),
+        "no-cache" => control.no_cache = Some(value.extent()),
+        "private" => control.private = Some(value.extent()),
         "public" => control.public = bare,
-        "max-age" => control.max_age = value.seconds(),
-        "s-maxage" => control.s_maxage = value.seconds(),
+        "max-age" => control.max_age = Some(value.seconds()),
+        "s-maxage" => control.s_maxage = Some(value.seconds()),
         "must-revalidate" => control.must_revalidate = true,
         "proxy-revalidate" => control.proxy_revalidate = true,
         "must-understand" => control.must_understand = bare,
         "no-transform" => control.no_transform = true,
-        "stale-while-revalidate" => control.stale_while_revalidate = value.seconds(),
-        "stale-if-error" => control.stale_if_error = value.seconds(),
+        "stale-while-revalidate" => control.stale_while_revalidate = Some(value.seconds()),
+        "stale-if-error" => control.stale_if_error = Some(value.seconds()),
         "immutable" => control.immutable = bare,
         _ => {}
     }

@@ -94,7 +94,8 @@ fn serving_after_an_error_rfc5861_4() {
 
 #[test]
 fn pragma_rfc9111_5_4() {
-    let rows: [(&str, Option<&str>, Option<&str>, Option<Extent>); 6] = [
+    type Row = (&'static str, Option<&'static str>, Option<&'static str>, Option<Extent>);
+    let rows: [Row; 6] = [
         ("neither", None, None, None),
         ("alone", None, Some("No-Cache"), Some(Extent::Whole)),
         ("in a list", None, Some("x, no-cache"), Some(Extent::Whole)),
