@@ -1,3 +1,4 @@
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use proptest::prelude::*;
 
@@ -21,7 +22,7 @@ fn found(target: &str, host: Option<&str>, response: Fields<'_>) -> String {
     }
     let target: Uri = target.parse().unwrap();
     let found = also_invalid(&target, &request, &headers(response));
-    found.iter().map(http::uri::PathAndQuery::as_str).collect::<Vec<_>>().join(" ")
+    found.iter().map(PathAndQuery::as_str).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
