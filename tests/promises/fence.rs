@@ -12,7 +12,7 @@ fn fenced(store: std::sync::Arc<dyn Store>, longest: Duration) -> CacheBuilder {
 }
 
 fn app(builder: CacheBuilder, source: &Source) -> App {
-    let cache = builder.build().unwrap();
+    let cache = crate::support::app::patient(builder).build().unwrap();
     let patch = {
         let source = source.clone();
         axum::routing::patch(

@@ -270,7 +270,6 @@ on_each_store! {
             let cache = cache(backend.store.clone())
                 .namespace(if leases { "with" } else { "without" })
                 .leases(leases)
-                .lookup_timeout(Duration::from_secs(1))
                 .route(Route::get("/"));
             let app = App::of(cache, Router::new().route("/", get(handler.clone())));
             runs.store(0, Ordering::SeqCst);

@@ -11,7 +11,7 @@ use axum::routing::get;
 use tower::Layer;
 use tower_response_cache::{Cache, CacheBuilder, Route, Store, Tenant};
 
-use crate::support::app::{App, request};
+use crate::support::app::{App, patient, request};
 
 fn cache(store: Arc<dyn Store>) -> CacheBuilder {
     Cache::builder(store).tenant(Tenant::header("x-gym-id")).same_for_all_users()
@@ -26,7 +26,8 @@ on_each_store! {
         let declared = || cache(backend.store.clone()).route(Route::get("/users/{id}"));
         // Inside the router, axum says which route it took; outside, the app does.
         let inside = App::of(declared(), router.clone());
-        let built = declared().route(Route::get("/users/me").uncached()).build().unwrap();
+        let builder = declared().route(Route::get("/users/me").uncached());
+        let built = patient(builder).build().unwrap();
         let outside = App {
             router: Router::new().fallback_service(built.layer().layer(router)),
             cache: built,

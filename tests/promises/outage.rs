@@ -140,6 +140,25 @@ async fn p17_without_the_store_answers_are_those_of_the_handler_and_runs_are_sha
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_store_that_hangs_costs_a_request_its_time_out_and_no_more() {
+    let backend = Backend::redis().await;
+    let cache = gym_cache(backend.store.clone())
+        .lookup_timeout(Duration::from_millis(100))
+        .build()
+        .unwrap();
+    let source = Source::default();
+    let router = crate::support::app::gym_routes(source.clone()).layer(cache.layer());
+    let app = App { router, cache, source };
+    backend.server.as_ref().unwrap().pause();
+    let began = Instant::now();
+    let answer = app.get("4", "/users/42").await;
+    let took = began.elapsed();
+    answer.assert_bypass("store");
+    assert!(took >= Duration::from_millis(100) && took < Duration::from_secs(2), "{took:?}");
+    backend.server.as_ref().unwrap().resume();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p6_without_the_store_a_request_shares_only_a_run_that_starts_after_it() {
     let (mut backend, one, _) = fleet().await;
     backend.server.as_mut().unwrap().kill();

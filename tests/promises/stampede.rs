@@ -56,9 +56,8 @@ fn ok(run: usize) -> Response {
 on_each_store! {
     async fn p13_a_thousand_misses_on_two_instances_run_the_handler_once(backend: Backend) {
         let runs = Arc::new(AtomicUsize::new(0));
-        let patient = |store| builder(store).lookup_timeout(Duration::from_secs(5));
-        let one = slow_app(patient(backend.store.clone()), &runs, ok);
-        let two = slow_app(patient(backend.another().await), &runs, ok);
+        let one = slow_app(builder(backend.store.clone()), &runs, ok);
+        let two = slow_app(builder(backend.another().await), &runs, ok);
         let answers = herd(&[&one, &two], 1000).await;
         assert_eq!(runs.load(Ordering::SeqCst), 1);
         for answer in &answers {
@@ -72,7 +71,7 @@ on_each_store! {
 
     async fn p13_without_leases_each_instance_runs_it_once(backend: Backend) {
         let runs = Arc::new(AtomicUsize::new(0));
-        let alone = |store| builder(store).leases(false).lookup_timeout(Duration::from_secs(5));
+        let alone = |store| builder(store).leases(false);
         let one = slow_app(alone(backend.store.clone()), &runs, ok);
         let two = slow_app(alone(backend.another().await), &runs, ok);
         let answers = herd(&[&one, &two], 100).await;

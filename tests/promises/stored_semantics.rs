@@ -18,7 +18,7 @@ on_each_store! {
             .tenant(Tenant::header("x-gym-id"))
             .same_for_all_users()
             .route(Route::get("/").ttl_for_status(StatusCode::NO_CONTENT, Duration::from_secs(60)));
-        let cache = cache.build().unwrap();
+        let cache = crate::support::app::patient(cache).build().unwrap();
         // Without axum, which adds a length of its own.
         let service = cache.layer().layer(service_fn(|_: Request<Body>| async {
             let response = Response::builder().status(StatusCode::NO_CONTENT);

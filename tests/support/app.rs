@@ -103,6 +103,12 @@ pub fn gym_cache(store: Arc<dyn Store>) -> CacheBuilder {
         .invalidate(On::post("/users").path("/users"))
 }
 
+/// On a machine that is busy with other tests a look-up may take longer than a service would wait
+/// for, and the request would go past the cache as it should.
+pub fn patient(builder: CacheBuilder) -> CacheBuilder {
+    builder.lookup_timeout(Duration::from_secs(5)).fill_timeout(Duration::from_secs(5))
+}
+
 impl App {
     /// The gym app, with the routes of [`gym_cache`].
     pub fn gym(store: Arc<dyn Store>) -> Self {
@@ -111,14 +117,14 @@ impl App {
 
     /// The gym app on this configuration and this database.
     pub fn with(builder: CacheBuilder, source: Source) -> Self {
-        let cache = builder.build().unwrap();
+        let cache = patient(builder).build().unwrap();
         let router = gym_routes(source.clone()).layer(cache.layer());
         Self { cache, router, source }
     }
 
     /// Any router behind this configuration.
     pub fn of(builder: CacheBuilder, router: Router) -> Self {
-        let cache = builder.build().unwrap();
+        let cache = patient(builder).build().unwrap();
         Self { router: router.layer(cache.layer()), cache, source: Source::default() }
     }
 
