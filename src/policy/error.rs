@@ -86,10 +86,9 @@ pub enum ConfigError {
         /// The range.
         allowed: &'static str,
     },
-    /// A route says both that its responses are the same for all users and that they are not, or
-    /// something else that excludes another of its declarations.
+    /// A rule or set says two things that exclude each other: a soft invalidation and a fence, say.
     Contradiction {
-        /// The path template.
+        /// The rule or set.
         path: String,
         /// What excludes what.
         reason: &'static str,

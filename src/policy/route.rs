@@ -116,7 +116,8 @@ impl Route {
         self
     }
 
-    /// Stores responses of this status too, for this long. Without it only 200 is stored.
+    /// Stores responses of this status too, for this long. Without it only 200 is stored. 206, 304,
+    /// 412 and 416 never are, since they answer one request alone.
     ///
     /// A short one for 404 keeps look-ups of what does not exist away from the database.
     pub fn ttl_for_status(mut self, status: StatusCode, ttl: Duration) -> Self {
@@ -144,7 +145,7 @@ impl Route {
 
     /// Keeps only these query parameters in the key: requests that differ in others are one.
     ///
-    /// Name every parameter that the handler reads.
+    /// Name every parameter that the handler reads; an empty list, `[""; 0]`, if it reads none.
     pub fn query<I>(mut self, parameters: I) -> Self
     where
         I: IntoIterator,

@@ -14,6 +14,10 @@ use crate::store::Mode;
 /// whether it has written: 408, 5xx, an error, a panic, a client that left. Other 4xx do not count.
 /// The response is sent once the invalidation is confirmed.
 ///
+/// A request that should have a tenant, and has no valid one, runs all the same, and invalidates
+/// nothing but what [`all_tenants`](Self::all_tenants) names: refuse it before it gets to the
+/// handler, if the handler would change something.
+///
 /// `{parameters}` are taken from this route's own path, in canonical spelling: whatever characters
 /// they hold, they match only themselves.
 ///

@@ -1,6 +1,10 @@
 //! Why a request on a configured route was not looked up.
 
-/// Why a request went past the cache. Its name stands in the `detail` of Cache-Status.
+/// Why a request went past the cache. Its name, in lower case with hyphens (`no-tenant`), stands in
+/// the `detail` of Cache-Status beside `fwd=bypass`.
+///
+/// A `detail` beside `fwd=miss` says why the response was not stored: see
+/// [`Uncacheable`](crate::protocol::Uncacheable).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Bypass {
