@@ -19,6 +19,13 @@ pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
         add_rules(shared, parts, path, &mut write);
         add_own_path(shared, parts, path, &canonical, &mut write);
     }
+    if let Some(why) = write.missed {
+        tracing::debug!(
+            path,
+            reason = why.as_str(),
+            "a write without a tenant invalidates nothing"
+        );
+    }
     write
 }
 
@@ -38,7 +45,7 @@ fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
                     scopes.push_all_tenants();
                     write.push(scopes, &rule.effect);
                 }
-                Err(_) => {}
+                Err(why) => write.missed = Some(why),
             }
         }
     }

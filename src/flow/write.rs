@@ -20,11 +20,14 @@ use crate::policy::{Effect, OwnWrites, When};
 use crate::protocol::Fwd;
 use crate::protocol::invalidation::also_invalid;
 use crate::store::{LeaseToken, StoreError};
+use crate::telemetry::Bypass;
 
 /// An admitted write: what it moves, by how.
 pub(crate) struct Write {
     pub(crate) moves: Vec<Move>,
     pub(crate) target: Target,
+    /// Why something that a rule names can't be moved: the request has no tenant.
+    pub(crate) missed: Option<Bypass>,
 }
 
 /// What the request was sent to, by which the response may name other paths that have changed.
@@ -46,7 +49,7 @@ pub(crate) struct Move {
 
 impl Write {
     pub(crate) fn new(target: Target) -> Self {
-        Self { moves: Vec::new(), target }
+        Self { moves: Vec::new(), target, missed: None }
     }
 
     /// Adds scopes; those of one tenant and one effect go to the store together.
@@ -115,7 +118,8 @@ where
         return Ok(refusal(&guard.shared, "unconfirmed"));
     }
     let mut response = answer?.map(|body| ResponseBody::pass_then(body, at_end));
-    status::forwarded(&guard.shared, response.headers_mut(), Fwd::Method, None);
+    let detail = write.missed.map(Bypass::as_str);
+    status::forwarded(&guard.shared, response.headers_mut(), Fwd::Method, detail);
     Ok(response)
 }
 

@@ -8,7 +8,6 @@ use crate::key::TemplateError;
 /// A mistake in a configuration, found when the cache is built.
 ///
 /// `Display` says which declaration it is in, and what to do.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The namespace is not 1 to 64 of the letters `A-Z a-z 0-9 - _ .`.
@@ -28,6 +27,8 @@ pub enum ConfigError {
     Template {
         /// The declaration that it is in.
         declaration: String,
+        /// The template.
+        template: String,
         /// What is wrong.
         source: TemplateError,
     },
@@ -114,7 +115,12 @@ impl fmt::Display for ConfigError {
                 "{path}: tenant or identity is read from the path parameter {{{parameter}}}, which \
                  this path does not have"
             ),
-            Self::Template { declaration, .. } => write!(f, "{declaration} is malformed"),
+            Self::Template { declaration, template, .. } if declaration == template => {
+                write!(f, "{template:?} is malformed")
+            }
+            Self::Template { declaration, template, .. } => {
+                write!(f, "{declaration}: {template:?} is malformed")
+            }
             Self::Conflict { path, reason } => {
                 write!(f, "{path} is in the way of another: {reason}")
             }
@@ -157,6 +163,17 @@ impl fmt::Display for ConfigError {
                 f,
                 "{path}: more than 255 rules and tags can reach one key: use fewer, wider ones"
             ),
+        }
+    }
+}
+
+/// What `main` prints of an error that it returns: the advice, not the fields.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        match self.source() {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
         }
     }
 }

@@ -26,6 +26,8 @@ macro_rules! refused {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
         };
+        // What `main` prints of it.
+        assert_eq!(format!("{error:?}"), text);
         $(assert!(text.contains($word), "{text:?} does not mention {:?}", $word);)+
     }};
 }
@@ -182,6 +184,8 @@ fn rules_and_sets() {
     refused!(
         base().invalidate(On::put("/users/{id}").pattern("/users/{id}*")),
         ConfigError::Template { .. },
+        "PUT /users/{id}",
+        "/users/{id}*",
         "subtree"
     );
     refused!(

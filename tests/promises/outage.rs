@@ -148,7 +148,7 @@ async fn p17_a_store_that_hangs_costs_a_request_its_time_out_and_no_more() {
         .unwrap();
     let source = Source::default();
     let router = crate::support::app::gym_routes(source.clone()).layer(cache.layer());
-    let app = App { router, cache, source };
+    let app = App { cache, router, source };
     backend.server.as_ref().unwrap().pause();
     let began = Instant::now();
     let answer = app.get("4", "/users/42").await;

@@ -31,6 +31,18 @@ on_each_store! {
         assert_eq!(app.source.runs(), runs + 1);
     }
 
+    async fn p1_a_write_without_a_tenant_says_that_it_invalidated_nothing(backend: Backend) {
+        let app = App::gym(backend.store.clone());
+        app.warm("4", "/users/42").await;
+        let mut bare = request(Method::PUT, "4", "/users/42");
+        bare.headers_mut().remove("x-gym-id");
+        let answer = app.send(bare).await;
+        assert!(answer.cache_status().ends_with("fwd=method; detail=no-tenant"), "{answer:?}");
+        app.get("4", "/users/42").await.assert_hit();
+        let answer = app.put("4", "/users/42", "new").await;
+        assert!(answer.cache_status().ends_with("fwd=method"), "{answer:?}");
+    }
+
     async fn p1_a_request_without_a_tenant_can_be_refused(backend: Backend) {
         let app = App::with(gym_cache(backend.store.clone()).refuse_without_tenant(), Source::default());
         let bare = Request::get("/users/42").body(Body::empty()).unwrap();

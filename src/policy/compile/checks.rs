@@ -10,11 +10,18 @@ use crate::policy::{ConfigError, Effect, MAX_TTL};
 use crate::store::Mode;
 
 pub(super) fn parse_path(path: &str) -> Result<PathTemplate, ConfigError> {
-    PathTemplate::parse(path).map_err(malformed(path))
+    PathTemplate::parse(path).map_err(malformed(path, path))
 }
 
-pub(super) fn malformed(declaration: &str) -> impl FnOnce(TemplateError) -> ConfigError {
-    move |source| ConfigError::Template { declaration: declaration.to_owned(), source }
+pub(super) fn malformed<'a>(
+    declaration: &'a str,
+    template: &'a str,
+) -> impl FnOnce(TemplateError) -> ConfigError + 'a {
+    move |source| ConfigError::Template {
+        declaration: declaration.to_owned(),
+        template: template.to_owned(),
+        source,
+    }
 }
 
 pub(super) fn encoded(text: &str) -> String {

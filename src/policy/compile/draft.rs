@@ -58,7 +58,9 @@ impl<'a> Draft<'a> {
         let key = match &route.key {
             None => KeyTemplate::Path,
             Some(_) if route.query.is_some() => return Err(ConfigError::QueryWithKey(name())),
-            Some(template) => KeyTemplate::parse(template).map_err(malformed(&route.path))?,
+            Some(template) => {
+                KeyTemplate::parse(template).map_err(malformed(&route.path, template))?
+            }
         };
         if let KeyTemplate::Text(text) = &key {
             let missing = path.params().find(|param| {
@@ -81,7 +83,7 @@ impl<'a> Draft<'a> {
         headers.dedup();
         let mut tags = Vec::with_capacity(route.tags.len());
         for tag in &route.tags {
-            let template = ScopeTemplate::tag(tag).map_err(malformed(&route.path))?;
+            let template = ScopeTemplate::tag(tag).map_err(malformed(&route.path, tag))?;
             check_bound(&route.path, tag, &template, |name| path.params().any(|p| p == name))?;
             tags.push(template);
         }

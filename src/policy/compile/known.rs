@@ -64,7 +64,7 @@ impl Known<'_> {
     }
 
     pub(super) fn scope(&mut self, scope: &Scope) -> Result<(), ConfigError> {
-        let template = scope.template().map_err(malformed("a scope"))?;
+        let template = scope.template().map_err(malformed("a scope", "a scope"))?;
         let mut reached = false;
         for tenantless in [false, true] {
             if self.drafts.iter().any(|draft| draft.is_reached(template, tenantless)) {
@@ -93,14 +93,14 @@ impl Known<'_> {
         }
         let mut templates = Vec::new();
         for target in targets {
-            let template = match target {
-                Target::Path(path) => ScopeTemplate::path(path),
-                Target::Subtree(path) => ScopeTemplate::subtree(path),
-                Target::Pattern(glob) => ScopeTemplate::pattern(glob),
-                Target::Tag(tag) => ScopeTemplate::tag(tag),
+            let (template, text) = match target {
+                Target::Path(path) => (ScopeTemplate::path(path), path),
+                Target::Subtree(path) => (ScopeTemplate::subtree(path), path),
+                Target::Pattern(glob) => (ScopeTemplate::pattern(glob), glob),
+                Target::Tag(tag) => (ScopeTemplate::tag(tag), tag),
                 Target::Tenant | Target::AllTenants => continue,
             };
-            let template = template.map_err(malformed(declaration))?;
+            let template = template.map_err(malformed(declaration, text))?;
             if !self.drafts.iter().any(|draft| draft.is_reached(&template, tenantless)) {
                 return Err(ConfigError::MatchesNothing {
                     declaration: declaration.to_owned(),
