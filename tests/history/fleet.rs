@@ -100,6 +100,8 @@ fn configured(store: Arc<dyn Store>) -> CacheBuilder {
         .invalidate_timeout(Duration::from_millis(700))
         .lease_ttl(Duration::from_millis(500))
         .wait_limit(2 * second)
+        // Many writes are lost here, and with the usual hold everything would be closed all the time.
+        .hold_after_lost(Duration::from_millis(10))
         .uncacheable_memory(Duration::from_millis(3))
         .route(Route::get("/users").key("users:{role}"))
         .route(Route::get("/users/{id}").tag("user:{id}").early_refresh(1.0))
