@@ -106,6 +106,9 @@ impl On {
 
     /// Invalidates softly: what is reached is stale from then on, and is served within the route's
     /// [stale window](crate::Route::stale_while_revalidate) while one refresh runs.
+    ///
+    /// A write on the path of a cached route itself is a hard invalidation of that path, whatever
+    /// its rules say, unless the route is [`only_rules_invalidate`](crate::Route::only_rules_invalidate).
     pub fn soft(mut self) -> Self {
         self.effect.mode = Mode::Soft;
         self
