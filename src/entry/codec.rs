@@ -50,8 +50,7 @@ impl Entry {
     /// # Errors
     ///
     /// If these are not the very bytes of a frame of this version.
-    // By value, like other constructors that keep what they are given.
-    #[allow(clippy::needless_pass_by_value)]
+    #[allow(clippy::needless_pass_by_value, reason = "the entry keeps slices of it")]
     pub fn decode(frame: Bytes) -> Result<Self, DecodeError> {
         let (head, length) = read_head(&frame)?;
         let mut reader = Reader { frame: &frame, at: length };

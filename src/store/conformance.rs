@@ -18,8 +18,7 @@
 //!
 //! Each function panics where the store breaks the guarantee, or answers with an error.
 
-// Asserting is what these functions are for.
-#![allow(clippy::missing_panics_doc)]
+#![allow(clippy::missing_panics_doc, reason = "asserting is what these functions are for")]
 
 mod fills;
 mod leases;
