@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::flow::Settings;
+use crate::flow::{Attitude, Settings};
 use crate::policy::{
     ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, Tenant, Users, compile,
 };
@@ -92,6 +92,17 @@ impl CacheBuilder {
     /// Declares a scope that code invalidates, where no rule does.
     pub fn scope(mut self, scope: Scope) -> Self {
         self.declarations.scopes.push(scope);
+        self
+    }
+
+    /// Behaves as a shared cache by RFC 9111, for a layer that stands before a proxy.
+    ///
+    /// What is stored, and for how long it is fresh, is then said by the response (`Cache-Control`,
+    /// `Expires`, a guess from `Last-Modified`), not by the routes, whose TTLs have no meaning; and
+    /// the directives of requests are obeyed. So a client can make the origin do work, as with any
+    /// such cache.
+    pub fn rfc9111(mut self) -> Self {
+        self.settings.attitude = Attitude::Rfc9111;
         self
     }
 

@@ -46,5 +46,5 @@ pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::read;
-pub(crate) use self::shared::{Settings, Shared};
+pub(crate) use self::shared::{Attitude, Settings, Shared};
 pub(crate) use self::write::write;

@@ -26,9 +26,19 @@ pub(crate) struct Shared {
     pub(crate) work: TaskTracker,
 }
 
+/// Whose word counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attitude {
+    /// That of the app's routes; a response may be stricter.
+    Routes,
+    /// That of the response, and of the request's directives (RFC 9111).
+    Rfc9111,
+}
+
 /// Limits and time-outs; the builder's methods say what each is.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) attitude: Attitude,
     pub(crate) cache_status: Option<String>,
     pub(crate) refuse_without_tenant: bool,
     pub(crate) max_body: usize,
@@ -53,6 +63,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            attitude: Attitude::Routes,
             cache_status: Some("response-cache".to_owned()),
             refuse_without_tenant: false,
             max_body: 1 << 20,
