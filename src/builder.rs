@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::cache::Cache;
 use crate::flow::{Attitude, Settings};
 use crate::policy::{
@@ -19,6 +21,8 @@ pub struct CacheBuilder {
     store: Arc<dyn Store>,
     declarations: Declarations,
     settings: Settings,
+    targeted: Vec<String>,
+    unstored: Option<Vec<String>>,
 }
 
 impl CacheBuilder {
@@ -28,7 +32,8 @@ impl CacheBuilder {
             ttl: Duration::from_secs(300),
             ..Declarations::default()
         };
-        Self { store, declarations, settings: Settings::default() }
+        let settings = Settings::default();
+        Self { store, declarations, settings, targeted: Vec::new(), unstored: None }
     }
 
     /// The prefix of everything that this application stores: 1 to 64 of the letters
@@ -100,9 +105,61 @@ impl CacheBuilder {
     /// What is stored, and for how long it is fresh, is then said by the response (`Cache-Control`,
     /// `Expires`, a guess from `Last-Modified`), not by the routes, whose TTLs have no meaning; and
     /// the directives of requests are obeyed. So a client can make the origin do work, as with any
-    /// such cache.
+    /// such cache. A route's stale windows count where a response has none of its own.
+    ///
+    /// Of a request with Authorization, what is stored is what the response allows (section 3.5),
+    /// [`same_for_all_users`](Self::same_for_all_users) or not.
     pub fn rfc9111(mut self) -> Self {
         self.settings.attitude = Attitude::Rfc9111;
+        self.declarations.rfc9111 = true;
+        self
+    }
+
+    /// Response fields that say to this cache what `Cache-Control` says to all: the first that a
+    /// response has counts instead of it (RFC 9213). `["CDN-Cache-Control"]`, for example; none if
+    /// not set.
+    pub fn targeted_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.targeted = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Response fields that are of one request only, and so are not stored with the rest.
+    ///
+    /// If not set: `request-id`, `server-timing`, `traceparent`, `traceresponse`, `tracestate`,
+    /// `x-amzn-trace-id`, `x-cloud-trace-context`, `x-correlation-id`, `x-request-id`, `x-trace-id`;
+    /// none in the [`rfc9111`](Self::rfc9111) attitude.
+    pub fn unstored_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.unstored = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Where responses vary by `Accept-Encoding`: tells requests apart only by the set of codings
+    /// that they accept, whatever their order and weights. For handlers that choose by an order of
+    /// their own.
+    pub fn normalize_accept_encoding(mut self) -> Self {
+        self.settings.normalise.accept_encoding = true;
+        self
+    }
+
+    /// Where responses vary by `Accept-Language`: tells requests apart only by their primary
+    /// languages, in the order of their weights. For handlers that do not tell regions apart.
+    pub fn normalize_accept_language(mut self) -> Self {
+        self.settings.normalise.accept_language = true;
+        self
+    }
+
+    /// How many variants of one key are stored at most, where responses vary: 1024 if not set. Two
+    /// that fall on one place, as may happen, take it in turn.
+    pub fn max_variants(mut self, count: u32) -> Self {
+        self.settings.max_variants = count;
         self
     }
 
@@ -227,7 +284,9 @@ impl CacheBuilder {
     /// # Errors
     ///
     /// The first mistake, with what to do about it.
-    pub fn build(self) -> Result<Cache, ConfigError> {
+    pub fn build(mut self) -> Result<Cache, ConfigError> {
+        self.settings.targeted = header_names(&self.targeted)?;
+        self.settings.unstored = self.unstored.as_deref().map(header_names).transpose()?;
         let settings = &self.settings;
         for (setting, limit) in [
             ("lookup_timeout", settings.lookup_timeout),
@@ -250,6 +309,10 @@ impl CacheBuilder {
             let setting = "max_key".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "1 byte to 16 KiB" });
         }
+        if settings.max_variants == 0 {
+            let setting = "max_variants".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "at least 1" });
+        }
         if settings.max_body > 256 << 20 {
             let setting = "max_body".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 256 MiB" });
@@ -257,6 +320,11 @@ impl CacheBuilder {
         let rules = compile(&self.declarations)?;
         Ok(Cache::new(self.store, rules, self.settings))
     }
+}
+
+fn header_names(names: &[String]) -> Result<Vec<HeaderName>, ConfigError> {
+    let parse = |name: &String| name.parse().map_err(|_| ConfigError::Header(name.clone()));
+    names.iter().map(parse).collect()
 }
 
 impl fmt::Debug for CacheBuilder {

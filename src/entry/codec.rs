@@ -8,10 +8,12 @@
 //! | varint | `stored_at`, as its difference from the head's `fresh_until` |
 //! | varint, varint | `stale_until` and `error_until`, likewise |
 //! | varint, varint | `age`, `cost` |
-//! | varint | the status; 0 for [`Content::Value`] |
+//! | varint | the status; 0 for [`Content::Value`], 1 for [`Content::Varies`] |
 //! | varint | how many tags; each: varint length, text, 16 bytes of stamp |
-//! | varint | how many header fields, for a response only |
+//! | 1, 16 | 1 and the selection, or 0 alone |
+//! | varint | how many header fields, for a response; how many names, for [`Content::Varies`] |
 //! | each field | a code byte; if it says "spelled out": varint length, name; varint length, value |
+//! | or each name | the same without the value |
 //! | the rest | the body |
 
 use bytes::Bytes;
@@ -21,6 +23,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{Content, DecodeError, Entry, Head, Id, field_code, varint};
 
 const CHECKSUM: usize = 8;
+
+/// In the place of a status, of which there is none below 100.
+const VARIES: u16 = 1;
 
 impl Entry {
     /// The bytes to store: one allocation, of just their length.
@@ -66,15 +71,29 @@ impl Entry {
         let cost = reader.small()?;
         let status = reader.small::<u16>()?;
         let tags = reader.tags()?;
+        let selection = reader.selection()?;
         let content = match status {
             0 => Content::Value,
+            VARIES => Content::Varies(reader.names()?),
             _ => Content::Response {
                 status: StatusCode::from_u16(status).map_err(|_| DecodeError::Malformed)?,
                 headers: reader.fields()?,
             },
         };
         let body = frame.slice(reader.at..);
-        Ok(Self { head, name, stored_at, age, stale_until, error_until, cost, tags, content, body })
+        Ok(Self {
+            head,
+            name,
+            stored_at,
+            age,
+            stale_until,
+            error_until,
+            cost,
+            tags,
+            selection,
+            content,
+            body,
+        })
     }
 
     fn put_fields(&self, sink: &mut impl Sink) {
@@ -88,24 +107,33 @@ impl Entry {
         sink.put_varint(match &self.content {
             Content::Response { status, .. } => status.as_u16().into(),
             Content::Value => 0,
+            Content::Varies(_) => VARIES.into(),
         });
         sink.put_varint(self.tags.len() as u64);
         for (tag, stamp) in &self.tags {
             sink.put_long(tag.as_bytes());
             sink.put(stamp.as_bytes());
         }
-        if let Content::Response { headers, .. } = &self.content {
-            sink.put_varint(headers.len() as u64);
-            for (name, value) in headers {
-                let sensitive = if value.is_sensitive() { field_code::SENSITIVE } else { 0 };
-                if let Some(code) = field_code::of(name) {
-                    sink.put(&[code | sensitive]);
-                } else {
-                    sink.put(&[field_code::SPELLED | sensitive]);
-                    sink.put_long(name.as_str().as_bytes());
-                }
-                sink.put_long(value.as_bytes());
+        match &self.selection {
+            Some(digest) => {
+                sink.put(&[1]);
+                sink.put(digest);
             }
+            None => sink.put(&[0]),
+        }
+        match &self.content {
+            Content::Response { headers, .. } => {
+                sink.put_varint(headers.len() as u64);
+                for (name, value) in headers {
+                    sink.put_name(name, value.is_sensitive());
+                    sink.put_long(value.as_bytes());
+                }
+            }
+            Content::Varies(names) => {
+                sink.put_varint(names.len() as u64);
+                names.iter().for_each(|name| sink.put_name(name, false));
+            }
+            Content::Value => {}
         }
         sink.put(&self.body);
     }
@@ -137,6 +165,16 @@ trait Sink {
         let mut buffer = [0; varint::MAX];
         let length = varint::write(value, &mut buffer);
         self.put(&buffer[..length]);
+    }
+
+    fn put_name(&mut self, name: &HeaderName, sensitive: bool) {
+        let sensitive = if sensitive { field_code::SENSITIVE } else { 0 };
+        if let Some(code) = field_code::of(name) {
+            self.put(&[code | sensitive]);
+        } else {
+            self.put(&[field_code::SPELLED | sensitive]);
+            self.put_long(name.as_str().as_bytes());
+        }
     }
 
     fn put_long(&mut self, bytes: &[u8]) {
@@ -217,6 +255,35 @@ impl<'a> Reader<'a> {
         Ok(tags)
     }
 
+    fn selection(&mut self) -> Result<Option<[u8; 16]>, DecodeError> {
+        match self.array()? {
+            [0] => Ok(None),
+            [1] => self.array().map(Some),
+            [_] => Err(DecodeError::Malformed),
+        }
+    }
+
+    fn name(&mut self) -> Result<(HeaderName, bool), DecodeError> {
+        let [code] = self.array()?;
+        let name = match code & !field_code::SENSITIVE {
+            field_code::SPELLED => HeaderName::from_lowercase(self.long()?).ok(),
+            code => field_code::name(code),
+        };
+        Ok((name.ok_or(DecodeError::Malformed)?, code & field_code::SENSITIVE != 0))
+    }
+
+    fn names(&mut self) -> Result<Vec<HeaderName>, DecodeError> {
+        let count = self.count(1)?;
+        let mut names = Vec::new();
+        for _ in 0..count {
+            match self.name()? {
+                (name, false) => names.push(name),
+                (_, true) => return Err(DecodeError::Malformed),
+            }
+        }
+        Ok(names)
+    }
+
     fn fields(&mut self) -> Result<HeaderMap, DecodeError> {
         // A map's slot is far larger than the two bytes that announce a field: beyond a usual
         // number of fields the map grows only with what has been read.
@@ -224,18 +291,13 @@ impl<'a> Reader<'a> {
         let count = self.count(2)?;
         let mut headers = HeaderMap::with_capacity(count.min(USUAL));
         for _ in 0..count {
-            let [code] = self.array()?;
-            let name = match code & !field_code::SENSITIVE {
-                field_code::SPELLED => HeaderName::from_lowercase(self.long()?).ok(),
-                code => field_code::name(code),
-            };
-            let name = name.ok_or(DecodeError::Malformed)?;
+            let (name, sensitive) = self.name()?;
             let length = self.count(1)?;
             let start = self.at;
             self.take(length)?;
             let mut value = HeaderValue::from_maybe_shared(self.frame.slice(start..self.at))
                 .map_err(|_| DecodeError::Malformed)?;
-            value.set_sensitive(code & field_code::SENSITIVE != 0);
+            value.set_sensitive(sensitive);
             headers.try_append(name, value).map_err(|_| DecodeError::Malformed)?;
         }
         Ok(headers)

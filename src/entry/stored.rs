@@ -1,7 +1,7 @@
 //! What is stored under one key.
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::{Head, Id, Millis};
 
@@ -28,6 +28,9 @@ pub struct Entry {
     pub cost: u32,
     /// The tags that the response itself named, each with its generation at the fill.
     pub tags: Vec<(String, Id)>,
+    /// Digest of what the request said in the fields that responses of this key vary by, if they
+    /// do: a reader compares it with what its own request says.
+    pub selection: Option<[u8; 16]>,
     /// Whether the body is that of a response, and of which.
     pub content: Content,
     /// The body of the response, or the encoded value.
@@ -46,4 +49,7 @@ pub enum Content {
     },
     /// A value of the typed data cache.
     Value,
+    /// No content: it stands where a response would, and says by which request fields the responses
+    /// of the key vary (RFC 9111 4.1). They are stored beside it, one for each selection.
+    Varies(Vec<HeaderName>),
 }

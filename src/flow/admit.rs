@@ -14,7 +14,7 @@ use super::admit_write::admit_write;
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, forward};
-use super::shared::Shared;
+use super::shared::{Attitude, Shared};
 use super::write::Write;
 use crate::body::ResponseBody;
 use crate::key::{
@@ -22,7 +22,8 @@ use crate::key::{
     normalize_query, template_value,
 };
 use crate::policy::{CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users};
-use crate::protocol::{Credentials, Fwd, RequestBypass, bypass_by_request, has_credentials};
+use crate::protocol::serve::request_control;
+use crate::protocol::{Fwd, RequestBypass, bypass_by_request};
 use crate::telemetry::Bypass;
 
 /// Which way a request on a configured route goes.
@@ -80,10 +81,13 @@ where
 }
 
 fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
-    let alone = match bypass_by_request(&parts.method, &parts.headers) {
+    let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
+    let mut alone = match bypass_by_request(&parts.method, &parts.headers) {
         None => None,
         // What is stored can answer these; a handler's answer to them is for one client.
         Some(RequestBypass::Range) => Some(Bypass::Range),
+        // RFC 9111, section 4.3.2: they are for the origin, and this is not a part of it.
+        Some(RequestBypass::Precondition) if rfc9111 => return Err(Bypass::Precondition),
         Some(RequestBypass::Precondition) => Some(Bypass::Precondition),
         Some(RequestBypass::Content) => return Err(Bypass::Content),
         Some(_) => return Err(Bypass::Upgrade),
@@ -93,7 +97,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     let params = Params::new(found.params.iter());
     let space = space_of(shared, parts, &params, route.tenantless)?;
     let mut variant = String::from("GET");
-    push_identity(route, parts, &params, &mut variant)?;
+    push_identity(route, parts, &params, rfc9111, &mut variant)?;
     push_headers(route, parts, &mut variant);
     if variant.len() > shared.settings.max_variant {
         let digest = blake3::hash(variant.as_bytes()).to_hex();
@@ -113,7 +117,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         None => route.ttl,
         Some(ttl_with) => ttl_with(parts).min(MAX_TTL),
     };
-    if ttl.is_zero() {
+    if ttl.is_zero() && !rfc9111 {
         return Err(Bypass::NoTtl);
     }
     let mut names = Names::new(&space, &variant, &text);
@@ -123,7 +127,23 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     }
     let head = parts.method == Method::HEAD;
     let wishes = wishes_of(&parts.headers);
-    Ok(Read { route: Arc::clone(route), names, ttl, head, wishes, alone, fallback: None })
+    let wants = rfc9111.then(|| Box::new(request_control(&parts.headers)));
+    if wants.as_ref().is_some_and(|wants| wants.no_store) {
+        // RFC 9111, section 5.2.1.5: it may be answered from what is stored.
+        alone.get_or_insert(Bypass::RequestNoStore);
+    }
+    Ok(Read {
+        route: Arc::clone(route),
+        names,
+        variant: None,
+        ttl,
+        head,
+        wishes,
+        wants,
+        alone,
+        reason: Fwd::Miss,
+        held: None,
+    })
 }
 
 /// The fields that say under what condition, and what of it, a client wants the response.
@@ -192,6 +212,7 @@ fn push_identity(
     route: &CachedRoute,
     parts: &Parts,
     params: &Params<'_>,
+    rfc9111: bool,
     variant: &mut String,
 ) -> Result<(), Bypass> {
     match &route.users {
@@ -209,17 +230,17 @@ fn push_identity(
             Ok(())
         }
         None => {
-            let keyed = |name| route.keyed_headers.contains(&name);
-            match has_credentials(&parts.headers) {
-                Some(_) if parts.headers.contains_key(AUTHORIZATION) && !keyed(AUTHORIZATION) => {
-                    Err(Bypass::Authorization)
-                }
-                Some(Credentials::Cookie) if !keyed(COOKIE) => Err(Bypass::Cookie),
-                Some(_) if parts.headers.contains_key(COOKIE) && !keyed(COOKIE) => {
-                    Err(Bypass::Cookie)
-                }
-                _ => Ok(()),
+            let carries =
+                |name| parts.headers.contains_key(&name) && !route.keyed_headers.contains(&name);
+            // RFC 9111, section 3.5, lets the response say whether others may have it.
+            let ignores_authorization = route.refusals.ignore_authorization || rfc9111;
+            if carries(AUTHORIZATION) && !ignores_authorization {
+                return Err(Bypass::Authorization);
             }
+            if carries(COOKIE) && !route.refusals.ignore_cookies {
+                return Err(Bypass::Cookie);
+            }
+            Ok(())
         }
     }
 }

@@ -4,12 +4,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::flights::{Ending, Lead, Seat};
 use super::hit::{self, Served};
 use super::lease::Lease;
-use super::lookup::{Verdict, judge, look_up};
+use super::lookup::{Seen, Verdict, examine};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, blind};
 use super::run::{self, Run};
@@ -44,7 +45,7 @@ enum Course {
 /// Answers a request that missed.
 pub(crate) async fn answer<S, B>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
 ) -> Answer<S, B>
@@ -52,7 +53,7 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
-    match settle(&shared, &read, miss).await {
+    match settle(&shared, &mut read, origin.headers(), miss).await {
         Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, &read, served)),
         Course::Run(run) => run::launch(shared, read, origin, run).await,
         Course::Blind(why) => blind(shared, read, origin, why).await,
@@ -63,14 +64,14 @@ where
 /// Refreshes an entry that has been served. Nobody waits for it.
 pub(crate) async fn refresh<S, B>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
     miss: Miss,
 ) where
     S: Handler<B>,
     B: Send + 'static,
 {
-    if let Course::Run(run) = settle(&shared, &read, miss).await {
+    if let Course::Run(run) = settle(&shared, &mut read, origin.headers(), miss).await {
         // The run goes on when its client is gone, which it is at once.
         drop(run::launch::<S, B>(shared, read, origin, run).await);
     }
@@ -79,7 +80,7 @@ pub(crate) async fn refresh<S, B>(
 /// Answers a request of which nothing can be known, with a run that starts after now.
 pub(crate) async fn next_run<S, B>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
     why: Bypass,
 ) -> Answer<S, B>
@@ -99,7 +100,14 @@ where
             },
             Seat::Join(flight) => match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
-                    return Ok(hit::respond(&shared, (*entry).clone(), &read, Served::Collapsed));
+                    let selected = read.select(&shared, origin.headers());
+                    if is_for(&entry, &read) {
+                        let entry = (*entry).clone();
+                        return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
+                    }
+                    if !selected {
+                        break Run::unstored(why);
+                    }
                 }
                 Ok(Ending::Lost) => {}
                 Ok(Ending::Private) | Err(_) => break Run::unstored(why),
@@ -111,7 +119,7 @@ where
 }
 
 /// Finds out what a request that missed is to do, waiting for others where that saves a run.
-async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
+async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss: Miss) -> Course {
     let Miss { mut snapshot, mut ignore_entry, refresh } = miss;
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
@@ -139,14 +147,17 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
         if let Some(flight) = flight {
             match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
-                    return Course::Serve((*entry).clone(), Served::Collapsed);
+                    read.select(shared, headers);
+                    if is_for(&entry, read) {
+                        return Course::Serve((*entry).clone(), Served::Collapsed);
+                    }
                 }
                 Ok(Ending::Private) | Err(_) => return Course::Run(Run::unshared()),
                 Ok(Ending::Lost) => {}
             }
-            match look_again(shared, read).await {
+            match look_again(shared, read, headers).await {
                 Looked::Served(entry) => return Course::Serve(entry, Served::Hit),
-                Looked::Missed(now, unusable) => {
+                Looked::Missed { snapshot: now, unusable, .. } => {
                     snapshot = now;
                     ignore_entry |= unusable;
                 }
@@ -154,29 +165,37 @@ async fn settle(shared: &Arc<Shared>, read: &Read, miss: Miss) -> Course {
             }
             continue;
         }
-        match ask(shared, read, leads, ignore_entry, (alone, refresh), patience).await {
+        let asked = Asked { leads, ignore_entry, alone, refresh, patience };
+        match ask(shared, read, headers, asked).await {
             ControlFlow::Break(course) => return course,
-            ControlFlow::Continue(seen) => snapshot = Some(seen),
+            ControlFlow::Continue(seen) => snapshot = seen,
         }
     }
+}
+
+/// With what a request goes to the store for leave to run the handler.
+struct Asked {
+    /// The flights whose joiners get the answer. Whatever this attempt learns of newer snapshots,
+    /// they may have: what runs later than they asked is no older than they want.
+    leads: Vec<Lead>,
+    ignore_entry: bool,
+    alone: bool,
+    refresh: bool,
+    patience: Instant,
 }
 
 /// Asks the store for leave to run the handler, and waits for other instances that have it.
 ///
 /// Breaks with what to do, or goes on with the snapshot that the store told: another flight of this
-/// process goes under it.
-///
-/// `leads` are the flights whose joiners get the answer. Whatever this attempt learns of newer
-/// snapshots, they may have: what runs later than they asked is no older than they want.
+/// process goes under it, or the key has turned out to have variants.
 async fn ask(
     shared: &Arc<Shared>,
-    read: &Read,
-    mut leads: Vec<Lead>,
-    mut ignore_entry: bool,
-    (alone, refresh): (bool, bool),
-    patience: Instant,
-) -> ControlFlow<Course, Snapshot> {
+    read: &mut Read,
+    headers: &HeaderMap,
+    asked: Asked,
+) -> ControlFlow<Course, Option<Snapshot>> {
     let settings = &shared.settings;
+    let Asked { mut leads, mut ignore_entry, alone, refresh, patience } = asked;
     let patience = patience.min(Instant::now() + settings.lease_wait);
     let mut lease = (settings.leases && !alone).then(|| Lease::new(shared, &read.names));
     let mut holder: Option<LeaseToken> = None;
@@ -184,7 +203,7 @@ async fn ask(
     loop {
         let request = MissRequest {
             lease: lease.as_ref().map(|lease| (lease.token(), millis(settings.lease_ttl))),
-            keep: read.route.longest_kept(read.ttl),
+            keep: read.route.kept(read.ttl),
             scopes: read.names.scopes_digest(),
             ignore_entry,
         };
@@ -200,7 +219,7 @@ async fn ask(
                 return ControlFlow::Break(Course::Blind(Bypass::Store));
             }
             Ok(store::Miss::Closed) => return ControlFlow::Break(Course::Blind(Bypass::Fenced)),
-            Ok(store::Miss::Again) => match look_again(shared, read).await {
+            Ok(store::Miss::Again) => match look_again(shared, read, headers).await {
                 Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
                     let landed = Arc::new(entry);
@@ -209,8 +228,12 @@ async fn ask(
                     }
                     return ControlFlow::Break(Course::Serve((*landed).clone(), Served::Hit));
                 }
+                // The flights and the lease are of other names.
+                Looked::Missed { snapshot, moved: true, .. } => {
+                    return ControlFlow::Continue(snapshot);
+                }
                 // The store takes it for fresh and we do not: it is no reason to wait.
-                Looked::Missed(..) => ignore_entry = true,
+                Looked::Missed { .. } => ignore_entry = true,
                 Looked::Nothing => return ControlFlow::Break(Course::Blind(Bypass::Store)),
             },
             Ok(store::Miss::Granted(snapshot)) => {
@@ -222,7 +245,7 @@ async fn ask(
                             leads.extend(flight.deputy(&shared.flights));
                         }
                         Seat::Join(_) if leads.is_empty() => {
-                            return ControlFlow::Continue(snapshot);
+                            return ControlFlow::Continue(Some(snapshot));
                         }
                         _ => {}
                     }
@@ -235,7 +258,7 @@ async fn ask(
                     match shared.flights.board(&read.names, &snapshot, settings.max_waiters) {
                         Seat::Lead(lead) => leads.push(lead),
                         Seat::Join(_) if leads.is_empty() => {
-                            return ControlFlow::Continue(snapshot);
+                            return ControlFlow::Continue(Some(snapshot));
                         }
                         _ => {}
                     }
@@ -257,8 +280,12 @@ async fn ask(
                     ending = answered => ending,
                     () = pause.sleep() => continue,
                 };
+                read.select(shared, headers);
                 return ControlFlow::Break(match ending {
-                    Ending::Landed(entry) => Course::Serve((*entry).clone(), Served::Collapsed),
+                    Ending::Landed(entry) if is_for(&entry, read) => {
+                        Course::Serve((*entry).clone(), Served::Collapsed)
+                    }
+                    Ending::Landed(_) => return ControlFlow::Continue(Some(snapshot)),
                     Ending::Private | Ending::Lost => Course::Run(Run::unshared()),
                 });
             }
@@ -266,20 +293,39 @@ async fn ask(
     }
 }
 
+/// Whether the response of another request's run is what this request selects. What the keys'
+/// responses vary by may not have been known when it joined.
+fn is_for(entry: &Entry, read: &Read) -> bool {
+    entry.selection == read.selection()
+}
+
 /// What a second look-up gave.
 enum Looked {
     Served(Entry),
-    Missed(Option<Snapshot>, bool),
+    Missed {
+        snapshot: Option<Snapshot>,
+        unusable: bool,
+        /// The request has other names now, since the key has variants.
+        moved: bool,
+    },
     /// The store did not answer.
     Nothing,
 }
 
-async fn look_again(shared: &Arc<Shared>, read: &Read) -> Looked {
-    let Ok(found) = look_up(shared, &read.names).await else { return Looked::Nothing };
-    match judge(shared, &read.names, &found) {
+async fn look_again(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Looked {
+    let before = read.selection();
+    let Ok(Seen { verdict, snapshot }) = examine(shared, read, headers).await else {
+        return Looked::Nothing;
+    };
+    let moved = read.selection() != before;
+    match verdict {
         Verdict::Fresh(entry) => Looked::Served(entry),
-        Verdict::Stale(_) => Looked::Missed(found.snapshot(), false),
-        Verdict::Miss { unusable, .. } => Looked::Missed(found.snapshot(), unusable),
+        Verdict::Stale(_) => Looked::Missed { snapshot, unusable: false, moved },
+        Verdict::Miss { unusable, held } => {
+            // What was held may have gone, or been replaced.
+            read.held = held.or(read.held.take());
+            Looked::Missed { snapshot, unusable, moved }
+        }
     }
 }
 

@@ -4,21 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, CACHE_STATUS, ETAG};
+use http::header::{AGE, CACHE_STATUS, ETAG, SET_COOKIE};
 use http::response::Parts;
+use http::{HeaderMap, HeaderName, Method};
 use http_body::SizeHint;
 
 use super::flights::Lead;
+use super::freshness::allow_stale;
 use super::lease::Lease;
 use super::read::Read;
-use super::shared::Shared;
+use super::shared::{Attitude, Shared};
 use super::step::millis;
 use super::step::within;
+use super::variants::Variant;
 use crate::entry::{Content, Entry, Head, Millis, RunId, Snapshot};
-use crate::policy::{Etag, MAX_TTL, ResponseTtl};
+use crate::key::Names;
+use crate::policy::{Etag, MAX_TTL, ResponseTtl, Users};
+use crate::protocol::freshness::{ResponseHead, corrected_initial_age, freshness_lifetime};
+use crate::protocol::permission::{confined_fields, storable_rfc9111};
+use crate::protocol::vary::{self, Vary};
 use crate::protocol::{
-    CacheControl, StorableRules, Uncacheable, body_refusal, etag, initial_age, lifetime,
-    response_refusal, strip,
+    CacheControl, StorableRules, Uncacheable, body_refusal, conditional, etag, initial_age,
+    lifetime, response_refusal, strip,
 };
 use crate::store::{Filled, Refusal};
 
@@ -26,59 +33,80 @@ use crate::store::{Filled, Refusal};
 pub(crate) struct Plan {
     /// When the head came, by the store's clock.
     began: Millis,
-    fresh: Duration,
+    fresh_until: Millis,
     age: u32,
     most: usize,
-    /// Stale at the end of its time, whatever windows the route has.
-    must_revalidate: bool,
+    stale_while_revalidate: Duration,
+    stale_if_error: Duration,
+    /// For how long after its time the handler may be asked whether it is still good.
+    revalidate: Duration,
+    /// What is not stored of the head.
+    unstored: Vec<HeaderName>,
+    /// The variant that it turned out to be, where the request did not know of it.
+    variant: Option<(Names, Box<Variant>)>,
+}
+
+/// For how long a response is good, by whoever has the word.
+struct Times {
+    fresh: i64,
+    age: u32,
+    stale_while_revalidate: Duration,
+    stale_if_error: Duration,
+    revalidate: Duration,
 }
 
 impl Plan {
-    /// The plan for a response with this head, or why it is not to be stored.
+    /// The plan for a response with this head, or why it is not to be stored. The request had these
+    /// headers, and went to the handler at this moment.
     pub(crate) fn new(
         shared: &Shared,
         read: &Read,
         parts: &Parts,
         hint: &SizeHint,
+        (asked, requested_at): (&HeaderMap, Millis),
     ) -> Result<Self, Uncacheable> {
-        let control = CacheControl::from_headers(&parts.headers);
-        let configured = match parts.extensions.get::<ResponseTtl>() {
-            Some(ResponseTtl(ttl)) if ttl.is_zero() => return Err(Uncacheable::NoStore),
-            Some(ResponseTtl(ttl)) => Some((*ttl).min(MAX_TTL)),
-            None => read.route.ttl_of(parts.status, read.ttl),
-        };
         let most = read.route.max_body.unwrap_or(shared.settings.max_body);
-        let rules = StorableRules {
-            statuses: if configured.is_some() { &[parts.status] } else { &[] },
-            keyed: &read.route.keyed_headers,
-            max_body: most as u64,
+        let now = shared.store.now();
+        let (control, targeted) = shared.settings.control_of(&parts.headers);
+        let times = match shared.settings.attitude {
+            Attitude::Routes => by_route(read, parts, &control, most)?,
+            Attitude::Rfc9111 => {
+                let head = ResponseHead {
+                    status: parts.status,
+                    headers: &parts.headers,
+                    control: &control,
+                    targeted,
+                    received_at: now,
+                };
+                by_rfc9111(read, parts, &head, most, (asked, requested_at))?
+            }
         };
-        if let Some(why) = response_refusal(parts.status, &parts.headers, &control, &rules) {
-            return Err(why);
-        }
         if hint.lower() > most as u64 {
             return Err(Uncacheable::TooLarge);
         }
-        let configured = configured.unwrap_or_default();
-        let fresh = lifetime(configured, &control, &parts.headers, read.route.allow_longer);
-        if fresh < Duration::from_millis(1) {
-            return Err(Uncacheable::Expired);
+        let fresh_until = now.saturating_add_signed(times.fresh);
+        let mut unstored: Vec<_> = confined_fields(&control).cloned().collect();
+        unstored.extend(shared.settings.unstored().iter().cloned());
+        if read.route.refusals.without_set_cookie {
+            unstored.push(SET_COOKIE);
         }
-        let fresh = fresh.min(MAX_TTL);
-        let fresh = fresh.mul_f64(1.0 - f64::from(read.route.jitter) / 100.0 * fastrand::f64());
         Ok(Self {
-            began: shared.store.now(),
-            fresh,
-            age: initial_age(&parts.headers),
+            began: now,
+            fresh_until,
+            age: times.age,
             most,
-            // RFC 9111, sections 5.2.2.2 and 5.2.2.8.
-            must_revalidate: control.must_revalidate || control.proxy_revalidate,
+            stale_while_revalidate: times.stale_while_revalidate,
+            stale_if_error: times.stale_if_error,
+            revalidate: times.revalidate,
+            unstored,
+            variant: variant_of(shared, read, &parts.headers, asked)?,
         })
     }
 
     /// For how many seconds the response will be fresh.
     pub(crate) fn seconds(&self) -> i64 {
-        i64::try_from(self.fresh.as_secs()).unwrap_or(i64::MAX)
+        let left = i128::from(self.fresh_until) - i128::from(self.began);
+        i64::try_from(left.div_euclid(1000)).unwrap_or(i64::MAX)
     }
 
     /// How large the body may be.
@@ -101,31 +129,144 @@ impl Plan {
         }
         let mut headers = parts.headers.clone();
         strip(&mut headers);
-        headers.remove(AGE);
-        headers.remove(CACHE_STATUS);
+        for name in [AGE, CACHE_STATUS].iter().chain(&self.unstored) {
+            headers.remove(name);
+        }
         if read.route.etag == Etag::OfBody && !headers.contains_key(ETAG) {
             headers.insert(ETAG, etag::generate(&body));
         }
-        let fresh_until = self.began + millis(self.fresh).max(1);
-        let window = |window| if self.must_revalidate { 0 } else { millis(window) };
+        let (names, selection) = match &self.variant {
+            Some((names, variant)) => (names, Some(variant.selection)),
+            None => (&read.names, read.selection()),
+        };
         Ok(Entry {
             head: Head {
                 run: RunId([0; 8]),
                 scopes: read.names.scopes_digest(),
                 stamps: Box::default(),
-                fresh_until,
+                fresh_until: self.fresh_until,
             },
-            name: read.names.entry_digest(),
+            name: names.entry_digest(),
             stored_at: self.began,
             age: self.age,
-            stale_until: fresh_until + window(read.route.stale_while_revalidate),
-            error_until: fresh_until + window(read.route.stale_if_error),
+            stale_until: self.fresh_until.saturating_add(millis(self.stale_while_revalidate)),
+            error_until: self.fresh_until.saturating_add(millis(self.stale_if_error)),
             cost: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
             tags: Vec::new(),
+            selection,
             content: Content::Response { status: parts.status, headers },
             body,
         })
     }
+
+    /// How long the entry is of use from now on.
+    fn keep(&self, entry: &Entry, now: Millis) -> Millis {
+        let last = self.fresh_until.saturating_add(millis(self.revalidate));
+        let end = entry.stale_until.max(entry.error_until).max(last);
+        end.saturating_sub(now).max(1)
+    }
+}
+
+/// The route says what is stored, and for how long; the response may say less.
+fn by_route(
+    read: &Read,
+    parts: &Parts,
+    control: &CacheControl,
+    most: usize,
+) -> Result<Times, Uncacheable> {
+    let route = &read.route;
+    let configured = match parts.extensions.get::<ResponseTtl>() {
+        Some(ResponseTtl(ttl)) if ttl.is_zero() => return Err(Uncacheable::NoStore),
+        Some(ResponseTtl(ttl)) => Some((*ttl).min(MAX_TTL)),
+        None => route.ttl_of(parts.status, read.ttl),
+    };
+    let rules = StorableRules {
+        statuses: if configured.is_some() { &[parts.status] } else { &[] },
+        max_body: most as u64,
+        private: route.refusals.store_private,
+        set_cookie: route.refusals.without_set_cookie,
+    };
+    if let Some(why) = response_refusal(parts.status, &parts.headers, control, &rules) {
+        return Err(why);
+    }
+    let configured = configured.unwrap_or_default();
+    let fresh = lifetime(configured, control, &parts.headers, route.allow_longer);
+    if fresh < Duration::from_millis(1) {
+        return Err(Uncacheable::Expired);
+    }
+    let fresh = fresh.min(MAX_TTL);
+    let fresh = fresh.mul_f64(1.0 - f64::from(route.jitter) / 100.0 * fastrand::f64());
+    // RFC 9111, sections 5.2.2.2 and 5.2.2.8.
+    let must_revalidate = control.must_revalidate || control.proxy_revalidate;
+    let window = |window| if must_revalidate { Duration::ZERO } else { window };
+    Ok(Times {
+        fresh: i64::try_from(millis(fresh).max(1)).unwrap_or(i64::MAX),
+        age: initial_age(&parts.headers),
+        stale_while_revalidate: window(route.stale_while_revalidate),
+        stale_if_error: window(route.stale_if_error),
+        revalidate: route.revalidate,
+    })
+}
+
+/// The response says whether it is stored, and for how long.
+fn by_rfc9111(
+    read: &Read,
+    parts: &Parts,
+    head: &ResponseHead<'_>,
+    most: usize,
+    (asked, requested_at): (&HeaderMap, Millis),
+) -> Result<Times, Uncacheable> {
+    let nothing = CacheControl::default();
+    let wants = read.wants.as_deref().unwrap_or(&nothing);
+    // The app has said what of Authorization is in the key, or that it does not matter.
+    let (nobody, refusals) = (HeaderMap::new(), read.route.refusals);
+    let is_keyed = matches!(read.route.users, Some(Users::Per(_)));
+    let asked = if is_keyed || refusals.ignore_authorization { &nobody } else { asked };
+    if let Some(why) = storable_rfc9111(&Method::GET, asked, wants, head, most as u64) {
+        return Err(why);
+    }
+    let lifetime = match parts.extensions.get::<ResponseTtl>() {
+        Some(ResponseTtl(ttl)) if ttl.is_zero() => return Err(Uncacheable::NoStore),
+        Some(ResponseTtl(ttl)) => i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX),
+        None => i64::from(freshness_lifetime(head).seconds()),
+    };
+    let age = corrected_initial_age(head.headers, requested_at, head.received_at);
+    let fresh = lifetime.saturating_sub(i64::from(age)).saturating_mul(1000);
+    let mut control = head.control.clone();
+    allow_stale(&mut control, &read.route);
+    let seconds = |window: Option<u32>| Duration::from_secs(window.unwrap_or(0).into());
+    let has_validator = !conditional::validators(head.headers).is_empty();
+    let is_validated = control.no_cache.is_some() || fresh <= 0;
+    if is_validated && !has_validator {
+        // It could never be used.
+        return Err(if fresh <= 0 { Uncacheable::Expired } else { Uncacheable::NoCache });
+    }
+    Ok(Times {
+        fresh: fresh.min(i64::try_from(MAX_TTL.as_millis()).unwrap_or(i64::MAX)),
+        age,
+        stale_while_revalidate: seconds(control.stale_while_revalidate),
+        stale_if_error: seconds(control.stale_if_error),
+        revalidate: read.route.revalidate,
+    })
+}
+
+/// The variant that a response with these headers is of, if it is another than the one that its
+/// request looked for.
+fn variant_of(
+    shared: &Shared,
+    read: &Read,
+    headers: &HeaderMap,
+    asked: &HeaderMap,
+) -> Result<Option<(Names, Box<Variant>)>, Uncacheable> {
+    let Vary::Fields(by) = vary::selecting(headers) else { return Ok(None) };
+    let known: &[HeaderName] = read.variant.as_ref().map_or(&[], |variant| &variant.fields);
+    let is_known = |name| known.contains(name) || read.route.keyed_headers.contains(name);
+    if by.iter().all(is_known) {
+        return Ok(None);
+    }
+    let fields = read.learn(shared, &by).ok_or(Uncacheable::VaryLimit)?;
+    let (names, variant) = Variant::of(shared, read.key(), fields, asked);
+    Ok(Some((names, Box::new(variant))))
 }
 
 /// Gives the response to those who wait for it, and stores it.
@@ -133,6 +274,7 @@ pub(crate) async fn finish(
     shared: &Arc<Shared>,
     read: &Read,
     (snapshot, mut lease, leads): (Option<Snapshot>, Option<Lease>, Vec<Lead>),
+    plan: Plan,
     mut entry: Entry,
 ) {
     shared.uncacheables.forget(&read.names);
@@ -140,37 +282,65 @@ pub(crate) async fn finish(
         entry.head.run = snapshot.run;
         entry.head.stamps = snapshot.stamps.clone();
     }
-    let end = entry.stale_until.max(entry.error_until);
-    let keep = end.saturating_sub(shared.store.now()).max(1);
-    let frame = snapshot.is_some().then(|| entry.encode());
+    let keep = plan.keep(&entry, shared.store.now());
+    let mut frames = Vec::new();
+    if snapshot.is_some() {
+        // The variant before the word that there are variants.
+        match &plan.variant {
+            Some((names, variant)) => {
+                frames.push((names, entry.encode()));
+                frames.push((&variant.key, signpost(&entry, variant).encode()));
+            }
+            None => frames.push((&read.names, entry.encode())),
+        }
+    }
     if !leads.is_empty() {
         let entry = Arc::new(entry);
         for lead in &leads {
             lead.land(&entry);
         }
     }
-    let (Some(snapshot), Some(frame)) = (snapshot, frame) else { return };
-    store(shared, read, &snapshot, lease.as_mut(), frame, keep).await;
+    if let Some(snapshot) = snapshot {
+        for (index, (names, frame)) in frames.into_iter().enumerate() {
+            // The lease is of the names under which the request looked.
+            let lease = if *names == read.names { lease.as_mut() } else { None };
+            let stored = store(shared, read, (names, &snapshot), lease, frame, keep).await;
+            if stored && index == 0 {
+                shared.counters.stored.increment();
+            }
+        }
+    }
     // Only now, so that whoever comes in between joins the flight and does not run again.
     drop(leads);
+}
+
+/// What stands under the key's own name where its responses vary.
+fn signpost(entry: &Entry, variant: &Variant) -> Entry {
+    Entry {
+        name: variant.key.entry_digest(),
+        selection: None,
+        content: Content::Varies(variant.fields.to_vec()),
+        body: Bytes::new(),
+        ..entry.clone()
+    }
 }
 
 async fn store(
     shared: &Arc<Shared>,
     read: &Read,
-    snapshot: &Snapshot,
+    (names, snapshot): (&Names, &Snapshot),
     lease: Option<&mut Lease>,
     frame: Bytes,
     keep: Millis,
-) {
+) -> bool {
     let token = lease.as_ref().map(|lease| lease.token());
-    let step = shared.store.fill(&read.names, snapshot, token, frame, keep);
+    let step = shared.store.fill(names, snapshot, token, frame, keep);
     match within(shared.settings.fill_timeout, step).await {
         Ok(Filled::Stored) => {
-            shared.counters.stored.increment();
             if let Some(lease) = lease {
                 lease.lose();
             }
+            return true;
         }
         Ok(Filled::Refused(Refusal::Space)) => {
             shared.counters.store_errors.increment();
@@ -182,6 +352,7 @@ async fn store(
         }
         Err(error) => shared.note_error("fill", &error),
     }
+    false
 }
 
 fn join(mut chunks: Vec<Bytes>) -> Bytes {

@@ -1,17 +1,18 @@
 //! An entry becomes a response.
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
 use super::read::Read;
 use super::shared::Shared;
+use super::status;
 use crate::body::ResponseBody;
 use crate::entry::{Content, Entry};
 use crate::protocol::conditional::{self, Precondition};
 use crate::protocol::range::{self, RangeAnswer};
-use crate::protocol::{CacheStatus, Outcome, age};
+use crate::protocol::{CacheStatus, Outcome, age, http_date};
 
 /// How the client came by an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) enum Served {
     Stale,
     /// From the run of another request.
     Collapsed,
+    /// From the store, after the handler has said that it is still good.
+    Confirmed,
 }
 
 /// The response that `entry` stands for, as this request asked for it: whole, without its body, a
@@ -37,11 +40,12 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         Served::Hit => &shared.counters.hits,
         Served::Stale => &shared.counters.stale,
         Served::Collapsed => &shared.counters.collapsed,
+        Served::Confirmed => &shared.counters.revalidated,
     };
     counter.increment();
     let (status, headers) = match entry.content {
         Content::Response { status, headers } => (status, headers),
-        Content::Value => (StatusCode::OK, HeaderMap::new()),
+        Content::Value | Content::Varies(_) => (StatusCode::OK, HeaderMap::new()),
     };
     let mut response = match &read.wishes {
         None => whole(read.head, status, headers, entry.body),
@@ -49,7 +53,12 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     };
     let headers = response.headers_mut();
     // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
-    headers.insert(AGE, HeaderValue::from(age(entry.stored_at, entry.age, now)));
+    let old = age(entry.stored_at, entry.age, now);
+    headers.insert(AGE, HeaderValue::from(old));
+    if !headers.contains_key(DATE) {
+        // RFC 9110, section 6.6.1: or a server would put in today's, and take its age off twice.
+        headers.insert(DATE, http_date((entry.stored_at / 1000).saturating_sub(entry.age.into())));
+    }
     if let Some(name) = &shared.settings.cache_status {
         let left = i64::try_from(entry.head.fresh_until).unwrap_or(i64::MAX)
             - i64::try_from(now).unwrap_or(i64::MAX);
@@ -58,7 +67,8 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         let ttl = Some(if served == Served::Stale { ttl.min(-1) } else { ttl });
         let outcome = match served {
             Served::Hit | Served::Stale => Outcome::Hit { ttl },
-            Served::Collapsed => super::status::collapsed(ttl),
+            Served::Collapsed => status::collapsed(ttl),
+            Served::Confirmed => status::confirmed(read.reason, ttl),
         };
         CacheStatus { cache: name, outcome, detail: None }.append(headers);
     }

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName};
+
+use super::freshness::{self, Freshness};
+use super::read::Read;
 use super::shared::Shared;
 use super::step::within;
-use crate::entry::{Content, Entry, Generation, Id, Millis};
-use crate::key::Names;
+use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
 use crate::store::{Found, StoreError};
 
 /// What an entry is good for.
@@ -17,31 +21,85 @@ pub(crate) enum Verdict {
     Stale(Entry),
     /// There is none, or none that may be used.
     Miss {
-        /// There are bytes that can never be used, so that finding them again proves nothing.
+        /// There are bytes that can't be used, so that finding them again proves nothing.
         unusable: bool,
-        /// What may be served if the handler fails.
-        fallback: Option<Box<Entry>>,
+        /// What may still be of use once the handler has been asked.
+        held: Option<Box<Held>>,
     },
+}
+
+/// A stored response that may not be served as it is.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) entry: Entry,
+    /// Its bytes, as they were found.
+    pub(crate) frame: Bytes,
+    /// Under what it was found valid: who has seen something newer has no right to it.
+    pub(crate) snapshot: Option<Snapshot>,
+    /// Whether it may be served if the handler fails.
+    pub(crate) on_error: bool,
+    /// Whether the handler may be asked if it is still good.
+    pub(crate) revalidate: bool,
 }
 
 impl Verdict {
     fn miss(unusable: bool) -> Self {
-        Self::Miss { unusable, fallback: None }
+        Self::Miss { unusable, held: None }
+    }
+}
+
+/// What a look-up found out.
+pub(crate) struct Seen {
+    pub(crate) verdict: Verdict,
+    /// The generations and the epoch, if all are known and open.
+    pub(crate) snapshot: Option<Snapshot>,
+}
+
+/// Looks up what the store has for this request, and judges it. `headers` are the request's.
+///
+/// One round trip, and another one the first time that this process meets a key whose responses
+/// vary.
+pub(crate) async fn examine(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    headers: &HeaderMap,
+) -> Result<Seen, StoreError> {
+    read.select(shared, headers);
+    loop {
+        let found = look_up(shared, read).await?;
+        let verdict = match judge(shared, read, &found) {
+            Judged::Varies(by) => {
+                if read.learn(shared, &by).is_some() && read.select(shared, headers) {
+                    continue;
+                }
+                Verdict::miss(true)
+            }
+            Judged::Verdict(verdict) => verdict,
+        };
+        return Ok(Seen { verdict, snapshot: found.snapshot() });
     }
 }
 
 /// Reads what the store has under these names, within the time that a look-up may take.
-pub(crate) async fn look_up(shared: &Shared, names: &Names) -> Result<Found, StoreError> {
-    let found = within(shared.settings.lookup_timeout, shared.store.lookup(names)).await;
+async fn look_up(shared: &Shared, read: &Read) -> Result<Found, StoreError> {
+    let found = within(shared.settings.lookup_timeout, shared.store.lookup(&read.names)).await;
     if let Err(error) = &found {
         shared.note_error("lookup", error);
     }
     found
 }
 
+enum Judged {
+    Verdict(Verdict),
+    /// The responses of the key are stored by what the request says in these fields.
+    Varies(Vec<HeaderName>),
+}
+
 /// Judges what was found, and has what is unusable removed.
-pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdict {
-    let Some(frame) = &found.entry else { return Verdict::miss(false) };
+fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Judged {
+    let miss = |unusable| Judged::Verdict(Verdict::miss(unusable));
+    let names = &read.names;
+    let Some(frame) = &found.entry else { return miss(false) };
     let entry = match Entry::decode(frame.clone()) {
         Ok(entry) => entry,
         Err(error) => {
@@ -54,7 +112,7 @@ pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdi
                     shared.note_error("discard", &error);
                 }
             });
-            return Verdict::miss(true);
+            return miss(true);
         }
     };
     if entry.name != names.entry_digest() {
@@ -63,22 +121,48 @@ pub(crate) fn judge(shared: &Arc<Shared>, names: &Names, found: &Found) -> Verdi
         shared.counters.mismatched.increment();
         tracing::error!("the store answered with the entry of another key");
         shared.store.distrust(found);
-        return Verdict::miss(true);
+        return miss(true);
     }
-    if entry.head.scopes != names.scopes_digest()
-        || !matches!(entry.content, Content::Response { .. })
-    {
-        return Verdict::miss(true);
+    match entry.content {
+        Content::Response { .. } => {}
+        Content::Varies(by) if read.variant.is_none() => return Judged::Varies(by),
+        Content::Varies(_) | Content::Value => return miss(true),
+    }
+    if entry.head.scopes != names.scopes_digest() || entry.selection != read.selection() {
+        return miss(true);
     }
     if entry.head.run != found.run {
-        return Verdict::miss(false);
+        return miss(false);
     }
     let softened_at = match compare(&entry.head.stamps, &found.generations) {
         Stamps::Equal => None,
         Stamps::Behind(since) => Some(since),
-        Stamps::Differ => return Verdict::miss(false),
+        Stamps::Differ => return miss(false),
     };
-    freshness(entry, softened_at, shared.store.now())
+    let freshness = freshness::judge(shared, read, &entry, softened_at, shared.store.now());
+    Judged::Verdict(match freshness {
+        Freshness::Fresh => Verdict::Fresh(entry),
+        Freshness::Stale { since } => Verdict::Stale(stale_since(entry, since)),
+        Freshness::Unfit { since, on_error, revalidate } => {
+            // To the store it may look fresh all the same.
+            let unusable = entry.head.fresh_until > shared.store.now();
+            let held = Held {
+                entry: stale_since(entry, since),
+                frame: frame.clone(),
+                snapshot: found.snapshot(),
+                on_error,
+                revalidate,
+            };
+            let of_use = on_error || revalidate;
+            Verdict::Miss { unusable, held: of_use.then(|| Box::new(held)) }
+        }
+    })
+}
+
+/// With what the client is told of its freshness.
+fn stale_since(mut entry: Entry, since: Millis) -> Entry {
+    entry.head.fresh_until = since;
+    entry
 }
 
 /// How an entry's stamps stand to the generations in force.
@@ -112,75 +196,9 @@ pub(crate) fn compare(stamps: &[Id], generations: &[Generation]) -> Stamps {
     behind_since.map_or(Stamps::Equal, Stamps::Behind)
 }
 
-fn freshness(mut entry: Entry, softened_at: Option<Millis>, now: Millis) -> Verdict {
-    let fresh_until = entry.head.fresh_until;
-    let window = entry.stale_until.saturating_sub(fresh_until);
-    // Whatever is stale has been so by now, though our estimate of the store's clock be behind.
-    let stale_from = softened_at.unwrap_or(fresh_until).min(fresh_until).min(now);
-    if softened_at.is_none() && now < fresh_until {
-        return Verdict::Fresh(entry);
-    }
-    // What the client is told of its freshness.
-    entry.head.fresh_until = stale_from;
-    if now < stale_from.saturating_add(window) {
-        Verdict::Stale(entry)
-    } else if now < stale_from.saturating_add(entry.error_until.saturating_sub(fresh_until)) {
-        Verdict::Miss { unusable: false, fallback: Some(Box::new(entry)) }
-    } else {
-        Verdict::miss(false)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
-    use crate::entry::{Head, RunId};
-
-    fn entry(fresh_until: Millis, stale: Millis, error: Millis) -> Entry {
-        let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: Box::default(), fresh_until };
-        Entry {
-            head,
-            name: 0,
-            stored_at: 0,
-            age: 0,
-            stale_until: fresh_until + stale,
-            error_until: fresh_until + error,
-            cost: 0,
-            tags: Vec::new(),
-            content: Content::Value,
-            body: Bytes::new(),
-        }
-    }
-
-    #[test]
-    fn freshness_by_time_and_by_soft_invalidation() {
-        // (stale window, error window, softened at, now) of an entry that is fresh until 1000
-        let rows = [
-            ((0, 0, None, 999), "fresh"),
-            ((0, 0, None, 1000), "miss"),
-            ((10, 0, None, 1009), "stale"),
-            ((10, 0, None, 1010), "miss"),
-            ((0, 10, None, 1009), "fallback"),
-            ((10, 20, None, 1015), "fallback"),
-            ((10, 0, Some(500), 509), "stale"),
-            ((10, 0, Some(500), 510), "miss"),
-            ((0, 0, Some(500), 500), "miss"),
-            // The store minted the id at 500, and its clock reads 499 here.
-            ((0, 0, Some(500), 499), "miss"),
-            ((10, 0, Some(500), 499), "stale"),
-        ];
-        for ((stale, error, softened, now), expected) in rows {
-            let verdict = match freshness(entry(1000, stale, error), softened, now) {
-                Verdict::Fresh(_) => "fresh",
-                Verdict::Stale(_) => "stale",
-                Verdict::Miss { fallback: Some(_), .. } => "fallback",
-                Verdict::Miss { .. } => "miss",
-            };
-            assert_eq!(verdict, expected, "{stale} {error} {softened:?} {now}");
-        }
-    }
 
     #[test]
     fn stamps_are_compared_with_what_soft_invalidations_left_behind() {

@@ -6,6 +6,8 @@
 //! | `admit`, `admit_write` | which tenant, which key, which scopes; or why not |
 //! | `read` | the order of the steps of a read |
 //! | `lookup` | ask the store, and judge what it has |
+//! | `variants` | which of the key's variants, where responses vary |
+//! | `freshness` | whether an entry may still answer |
 //! | `hit` | an entry becomes a response |
 //! | `step` | each step of the store has a time limit |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
@@ -13,6 +15,7 @@
 //! | `run` | the handler on a task of its own |
 //! | `lease` | the right to run it |
 //! | `collect`, `pipe` | between the run and its client |
+//! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
 //! | `fill` | a whole response becomes an entry |
 //! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
 //! | `invalidation` | an invalidation until it is confirmed |
@@ -24,6 +27,8 @@ mod coalesce;
 mod collect;
 mod fill;
 mod flights;
+mod freshen;
+mod freshness;
 mod hit;
 mod invalidation;
 mod lease;
@@ -37,6 +42,7 @@ mod shared;
 mod status;
 mod step;
 mod uncacheable;
+mod variants;
 mod write;
 
 pub(crate) use self::admit::{Admission, admit, bypass};

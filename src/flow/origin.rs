@@ -1,7 +1,7 @@
 //! The handler behind the layer, with the request that waits for it.
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -44,6 +44,11 @@ pub(crate) struct Origin<S, B> {
 impl<S: Handler<B>, B> Origin<S, B> {
     pub(crate) fn new(service: S, request: Request<B>) -> Self {
         Self { service, request }
+    }
+
+    /// The request's headers, as the client sent them.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
     }
 
     /// The request, to be changed before the handler sees it.

@@ -3,43 +3,63 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 
 use super::coalesce::{self, Miss};
+use super::freshen;
 use super::hit::{self, Served};
-use super::lookup::{Verdict, judge, look_up};
+use super::lookup::{Held, Seen, Verdict, examine};
 use super::origin::{Answer, Handler, Origin};
 use super::run::{self, Run};
 use super::shared::Shared;
 use super::status;
+use super::variants::Variant;
 use crate::body::ResponseBody;
-use crate::entry::{Entry, Snapshot};
+use crate::entry::Entry;
 use crate::key::Names;
 use crate::policy::CachedRoute;
-use crate::protocol::Fwd;
+use crate::protocol::{CacheControl, Fwd};
 use crate::telemetry::Bypass;
 
 /// An admitted read.
 pub(crate) struct Read {
     pub(crate) route: Arc<CachedRoute>,
+    /// What the store is asked for.
     pub(crate) names: Names,
+    /// Which of the key's variants the names are of, if its responses vary.
+    pub(crate) variant: Option<Box<Variant>>,
     /// How long a response to this request stays fresh, unless the response says less.
     pub(crate) ttl: Duration,
     /// Whether the method is HEAD: answered from what GET stored, and never stored.
     pub(crate) head: bool,
     /// The request's conditions and its range, if it has any: for what is stored, not for the handler.
     pub(crate) wishes: Option<Box<HeaderMap>>,
+    /// The request's own directives, where they count.
+    pub(crate) wants: Option<Box<CacheControl>>,
     /// Why a miss is forwarded as it is: its answer can't be shared.
     pub(crate) alone: Option<Bypass>,
-    /// What is served if the handler fails.
-    pub(crate) fallback: Option<Fallback>,
+    /// Why the handler is asked.
+    pub(crate) reason: Fwd,
+    /// What is stored, may not be served as it is, and may be of use all the same.
+    pub(crate) held: Option<Box<Held>>,
 }
 
-/// An expired entry that may be served if the handler fails.
-pub(crate) struct Fallback {
-    pub(crate) entry: Box<Entry>,
-    /// Under what it was found valid: who has seen something newer has no right to it.
-    pub(crate) snapshot: Option<Snapshot>,
+impl Read {
+    /// Keeps what is stored at hand for the run that is to come.
+    fn hold(&mut self, shared: &Shared, held: Option<Box<Held>>) {
+        if let Some(held) = &held {
+            let is_fresh = held.entry.head.fresh_until > shared.store.now();
+            self.reason = if is_fresh { Fwd::Request } else { Fwd::Stale };
+        }
+        self.held = held;
+    }
+
+    /// Whether the handler must not be asked (`only-if-cached`, RFC 9111, section 5.2.1.7).
+    fn is_confined(&self) -> bool {
+        self.wants.as_ref().is_some_and(|wants| wants.only_if_cached)
+    }
 }
 
 /// Answers a read.
@@ -55,45 +75,50 @@ where
     if shared.dirty.covers(&read.names) {
         return blind(shared, read, origin, Bypass::Dirty).await;
     }
-    let Ok(found) = look_up(&shared, &read.names).await else {
+    let Ok(seen) = examine(&shared, &mut read, origin.headers()).await else {
         return blind(shared, read, origin, Bypass::Store).await;
     };
-    let (entry, unusable) = match judge(&shared, &read.names, &found) {
+    let Seen { verdict, snapshot } = seen;
+    let (entry, served) = match verdict {
         Verdict::Fresh(entry) if read.head || !is_due_early(&shared, &read.route, &entry) => {
             return Ok(hit::respond(&shared, entry, &read, Served::Hit));
         }
-        Verdict::Fresh(entry) => (Some((entry, Served::Hit)), false),
-        Verdict::Stale(entry) => (Some((entry, Served::Stale)), false),
-        Verdict::Miss { unusable, fallback } => {
-            read.fallback = fallback.map(|entry| Fallback { entry, snapshot: found.snapshot() });
-            (None, unusable)
+        Verdict::Fresh(entry) => (entry, Served::Hit),
+        Verdict::Stale(entry) => (entry, Served::Stale),
+        Verdict::Miss { unusable, held } => {
+            shared.counters.misses.increment();
+            read.hold(&shared, held);
+            if read.is_confined() {
+                return Ok(not_cached(&shared));
+            }
+            if read.head {
+                return freshen::by_head(shared, read, origin, snapshot).await;
+            }
+            if let Some(why) = read.alone {
+                return forward(&shared, origin, read.reason, Some(why.as_str())).await;
+            }
+            let miss = Miss { snapshot, ignore_entry: unusable, refresh: false };
+            return coalesce::answer(shared, read, origin, miss).await;
         }
     };
-    if let Some((entry, served)) = entry {
-        let response = hit::respond(&shared, entry, &read, served);
-        if !read.head {
-            // The client has its answer; its request goes on as the refresh.
-            let early = served == Served::Hit;
-            let miss = Miss { snapshot: found.snapshot(), ignore_entry: early, refresh: true };
-            let refresh = coalesce::refresh(Arc::clone(&shared), read, origin, miss);
-            shared.work.spawn(refresh);
-        }
-        return Ok(response);
+    if read.head {
+        return Ok(hit::respond(&shared, entry, &read, served));
     }
-    shared.counters.misses.increment();
-    if read.head || read.alone.is_some() {
-        let detail = read.alone.map(Bypass::as_str);
-        return forward(&shared, origin, Fwd::Miss, detail).await;
-    }
-    let miss = Miss { snapshot: found.snapshot(), ignore_entry: unusable, refresh: false };
-    coalesce::answer(shared, read, origin, miss).await
+    read.held = freshen::held_for_refresh(&shared, &read, &entry, snapshot.as_ref());
+    let response = hit::respond(&shared, entry, &read, served);
+    // The client has its answer; its request goes on as the refresh.
+    let early = served == Served::Hit;
+    let miss = Miss { snapshot, ignore_entry: early, refresh: true };
+    let refresh = coalesce::refresh(Arc::clone(&shared), read, origin, miss);
+    shared.work.spawn(refresh);
+    Ok(response)
 }
 
 /// Answers a read of which nothing can be known: with a run that starts after it asked, and whose
 /// response is not stored.
 pub(super) async fn blind<S, B>(
     shared: Arc<Shared>,
-    read: Box<Read>,
+    mut read: Box<Read>,
     origin: Origin<S, B>,
     why: Bypass,
 ) -> Answer<S, B>
@@ -102,6 +127,10 @@ where
     B: Send + 'static,
 {
     shared.counters.bypasses.increment();
+    if read.is_confined() {
+        return Ok(not_cached(&shared));
+    }
+    read.reason = Fwd::Bypass;
     if read.head || read.alone.is_some() {
         return forward(&shared, origin, Fwd::Bypass, Some(why.as_str())).await;
     }
@@ -125,6 +154,14 @@ where
     let mut response = origin.run().await?.map(ResponseBody::pass);
     status::forwarded(shared, response.headers_mut(), reason, detail);
     Ok(response)
+}
+
+/// What a request gets that wants what is stored and nothing else, where that can't be had.
+fn not_cached<R: Body<Data = Bytes>>(shared: &Shared) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::whole(Bytes::new()));
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    status::not_forwarded(shared, response.headers_mut(), "only-if-cached");
+    response
 }
 
 /// Whether this request is the one to refresh the entry before it expires.

@@ -3,9 +3,10 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use http::Response;
+use bytes::Bytes;
 use http::response::Parts;
-use http_body::Body;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::{Body, SizeHint};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -13,16 +14,18 @@ use tracing::Instrument;
 use super::collect::{Broken, collect};
 use super::fill::{self, Plan};
 use super::flights::Lead;
+use super::freshen::{self, conditions};
 use super::hit::{self, Served};
 use super::lease::{Lease, keep};
+use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
 use super::read::Read;
 use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::entry::Snapshot;
-use crate::protocol::{Fwd, Uncacheable, conditional};
+use crate::entry::{Content, Millis, Snapshot};
+use crate::protocol::{Uncacheable, conditional};
 use crate::telemetry::Bypass;
 
 /// What a run is for.
@@ -117,22 +120,29 @@ async fn fly<S, B>(
     B: Send + 'static,
 {
     shared.counters.runs.increment();
+    let asked = origin.headers().clone();
+    let mut asks_if_good = false;
     if !run.is_private() {
+        let headers = origin.request_mut().headers_mut();
         // What a client asks of its own copy must not decide what others get.
-        conditional::without_conditions(origin.request_mut().headers_mut());
+        conditional::without_conditions(headers);
+        let conditions = conditions(read.held.as_deref(), run.snapshot.as_ref());
+        asks_if_good = !conditions.is_empty();
+        headers.extend(conditions);
     }
-    let started = Instant::now();
+    let (started, requested_at) = (Instant::now(), shared.store.now());
     let deadline = started + shared.settings.run_deadline;
     let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {
         return;
     };
     let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
-    if let Some(fallback) = read.fallback.take().filter(|_| failed) {
+    let held = read.held.take();
+    if let Some(held) = held.as_ref().filter(|held| failed && held.on_error) {
         // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
         // A flight of a newer one may have joiners who began after an invalidation of it.
-        let stale = Arc::new(*fallback.entry);
+        let stale = Arc::new(held.entry.clone());
         for lead in run.leads.drain(..) {
-            match &fallback.snapshot {
+            match &held.snapshot {
                 Some(snapshot) if lead.is_of(snapshot) => lead.land(&stale),
                 _ => lead.release(),
             }
@@ -149,9 +159,14 @@ async fn fly<S, B>(
             return;
         }
     };
-    let reason = if run.bypass.is_some() { Fwd::Bypass } else { Fwd::Miss };
-    let plan = Plan::new(&shared, &read, &parts, &body.size_hint());
-    let plan = match plan {
+    let asked = (&asked, requested_at);
+    if let Some(held) = held.filter(|_| asks_if_good && parts.status == StatusCode::NOT_MODIFIED) {
+        drop(body);
+        confirm::<S, B>(&shared, &read, run, &held, &parts, (asked, started), reply).await;
+        return;
+    }
+    let reason = read.reason;
+    let plan = match Plan::new(&shared, &read, &parts, &body.size_hint(), asked) {
         Ok(plan) => plan,
         Err(why) => {
             give_up(&shared, &read, &mut run, why);
@@ -192,12 +207,58 @@ async fn fly<S, B>(
     };
     match collected {
         Ok(body) => match plan.entry(&read, &stored_parts, body, started.elapsed()) {
-            Ok(entry) => fill::finish(&shared, &read, run.into_parts(), entry).await,
+            Ok(entry) => fill::finish(&shared, &read, run.into_parts(), plan, entry).await,
             Err(why) => give_up(&shared, &read, &mut run, why),
         },
         Err(Broken::Failed) => leave_alone(&shared, &read, &mut run),
         Err(Broken::Uncacheable(why)) => give_up(&shared, &read, &mut run, why),
     }
+}
+
+/// Answers with what is stored, which the handler has said is still good, and stores it anew.
+async fn confirm<S: Handler<B>, B>(
+    shared: &Arc<Shared>,
+    read: &Read,
+    mut run: Run,
+    held: &Held,
+    not_modified: &Parts,
+    (asked, started): ((&HeaderMap, Millis), Instant),
+    reply: Reply<S, B>,
+) {
+    let Some((parts, body)) = freshen::confirmed(held, not_modified) else {
+        leave_alone(shared, read, &mut run);
+        tracing::warn!(route = %read.route.name, "the handler answered 304 for another response");
+        let _ = reply.send(Ok(mistaken(shared, read)));
+        return;
+    };
+    let hint = SizeHint::with_exact(body.len() as u64);
+    let planned = Plan::new(shared, read, &parts, &hint, asked);
+    let planned = planned.and_then(|plan| {
+        let entry = plan.entry(read, &parts, vec![body.clone()], started.elapsed())?;
+        Ok((plan, entry))
+    });
+    match planned {
+        Ok((plan, entry)) => {
+            let response = hit::respond(shared, entry.clone(), read, Served::Confirmed);
+            let _ = reply.send(Ok(response));
+            fill::finish(shared, read, run.into_parts(), plan, entry).await;
+        }
+        Err(why) => {
+            give_up(shared, read, &mut run, why);
+            let mut entry = held.entry.clone();
+            entry.content = Content::Response { status: parts.status, headers: parts.headers };
+            let _ = reply.send(Ok(hit::respond(shared, entry, read, Served::Confirmed)));
+        }
+    }
+}
+
+/// What a client gets where the handler says that something has not changed which is not what it
+/// was asked about.
+fn mistaken<R: Body<Data = Bytes>>(shared: &Shared, read: &Read) -> Response<ResponseBody<R>> {
+    let mut response = Response::new(ResponseBody::whole(Bytes::new()));
+    *response.status_mut() = StatusCode::BAD_GATEWAY;
+    status::forwarded(shared, response.headers_mut(), read.reason, Some("not-modified"));
+    response
 }
 
 impl Run {

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName};
 use tokio_util::task::TaskTracker;
 
 use super::flights::Flights;
 use super::invalidation::Dirty;
 use super::uncacheable::Uncacheables;
+use super::variants::Variants;
 use crate::key::QueryLimits;
 use crate::policy::Rules;
+use crate::protocol::vary::Normalise;
+use crate::protocol::{CacheControl, targeted};
 use crate::store::{Store, StoreError, StoreErrorKind};
 use crate::telemetry::Counters;
 
@@ -20,6 +24,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) variants: Variants,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
     /// Runs, fills and invalidations that nobody waits for.
@@ -47,6 +52,12 @@ pub(crate) struct Settings {
     pub(crate) max_parameters: usize,
     pub(crate) max_waiters: usize,
     pub(crate) max_dirty: usize,
+    pub(crate) max_variants: u32,
+    pub(crate) normalise: Normalise,
+    /// Fields that say to this cache what `Cache-Control` says to all (RFC 9213).
+    pub(crate) targeted: Vec<HeaderName>,
+    /// Response fields that are of one request only; `None` for those that are known to be.
+    pub(crate) unstored: Option<Vec<HeaderName>>,
     pub(crate) lookup_timeout: Duration,
     pub(crate) fill_timeout: Duration,
     pub(crate) invalidate_timeout: Duration,
@@ -72,6 +83,10 @@ impl Default for Settings {
             max_parameters: 64,
             max_waiters: 10_000,
             max_dirty: 10_000,
+            max_variants: 1024,
+            normalise: Normalise::default(),
+            targeted: Vec::new(),
+            unstored: None,
             lookup_timeout: Duration::from_millis(50),
             fill_timeout: Duration::from_secs(1),
             invalidate_timeout: Duration::from_secs(1),
@@ -87,7 +102,38 @@ impl Default for Settings {
     }
 }
 
+/// Response fields that tell of one request, and mean nothing to the next.
+static OF_ONE_REQUEST: [HeaderName; 10] = [
+    HeaderName::from_static("request-id"),
+    HeaderName::from_static("server-timing"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("traceresponse"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-amzn-trace-id"),
+    HeaderName::from_static("x-cloud-trace-context"),
+    HeaderName::from_static("x-correlation-id"),
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-trace-id"),
+];
+
 impl Settings {
+    /// What a response says to this cache, and whether it says so in a targeted field.
+    pub(crate) fn control_of(&self, headers: &HeaderMap) -> (CacheControl, bool) {
+        match targeted::select(headers, &self.targeted) {
+            Some(control) => (control, true),
+            None => (CacheControl::from_headers(headers), false),
+        }
+    }
+
+    /// The response fields that are not stored.
+    pub(crate) fn unstored(&self) -> &[HeaderName] {
+        match (&self.unstored, self.attitude) {
+            (Some(names), _) => names,
+            (None, Attitude::Routes) => &OF_ONE_REQUEST,
+            (None, Attitude::Rfc9111) => &[],
+        }
+    }
+
     pub(crate) fn query_limits(&self) -> QueryLimits {
         // Escapes make a query up to three times as long as what it says.
         QueryLimits::new(self.max_parameters, self.max_key.saturating_mul(4))
@@ -105,6 +151,7 @@ impl Shared {
             settings,
             counters: Counters::default(),
             flights: Arc::default(),
+            variants: Variants::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             work,

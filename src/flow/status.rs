@@ -22,9 +22,21 @@ pub(crate) fn stored(shared: &Shared, headers: &mut HeaderMap, reason: Fwd, ttl:
     append(shared, headers, forwarded, None);
 }
 
+/// Appends the Cache-Status of a request that was neither answered nor passed on.
+pub(crate) fn not_forwarded(shared: &Shared, headers: &mut HeaderMap, detail: &str) {
+    if let Some(cache) = &shared.settings.cache_status {
+        CacheStatus { cache, outcome: Outcome::Neither, detail: Some(detail) }.append(headers);
+    }
+}
+
 /// What a response says that came of another request's run.
 pub(crate) fn collapsed(ttl: Option<i64>) -> Outcome {
     Outcome::Forwarded(Forwarded { ttl, collapsed: true, ..Forwarded::new(Fwd::Miss) })
+}
+
+/// What a response says that the handler has confirmed with a 304 (RFC 9211, section 2.3).
+pub(crate) fn confirmed(reason: Fwd, ttl: Option<i64>) -> Outcome {
+    Outcome::Forwarded(Forwarded { status: Some(304), ttl, ..Forwarded::new(reason) })
 }
 
 fn append(shared: &Shared, headers: &mut HeaderMap, forwarded: Forwarded, detail: Option<&str>) {

@@ -134,6 +134,22 @@ impl Names {
         Self { space: space.clone(), buffer, text: start, ends, all_tenants: false }
     }
 
+    /// The names of one of the key's variants: the same but for the entry and its lease.
+    ///
+    /// Variants are what responses vary by beside what the key holds. There are `slots` of them at
+    /// most, among which `selection` finds its own; two that find the same take each other's place.
+    #[must_use]
+    pub fn variant(&self, selection: &[u8], slots: u32) -> Self {
+        // No name of a header field begins with an at sign.
+        let slot = xxh3_64(selection) % u64::from(slots.max(1));
+        let suffix = format!(";@~{slot}");
+        let mut names = self.clone();
+        names.buffer.insert_str(names.text - 1, &suffix);
+        names.text += suffix.len();
+        names.ends.iter_mut().for_each(|end| *end += suffix.len());
+        names
+    }
+
     /// Adds the scope of the tenant with this text.
     pub fn push_scope(&mut self, text: &str) {
         debug_assert!(!self.all_tenants, "the scope of all tenants is the last");

@@ -30,6 +30,8 @@ pub(crate) struct Declarations {
     pub(crate) tenant: Option<Tenant>,
     pub(crate) users: Option<Users>,
     pub(crate) ttl: Duration,
+    /// Responses say themselves how long they are kept.
+    pub(crate) rfc9111: bool,
     pub(crate) routes: Vec<Route>,
     pub(crate) rules: Vec<On>,
     pub(crate) sets: Vec<InvalidationSet>,

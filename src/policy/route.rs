@@ -48,7 +48,9 @@ pub struct Route {
     pub(crate) uncached: bool,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
+    pub(crate) revalidate: Option<Duration>,
     pub(crate) early_refresh: Option<f64>,
+    pub(crate) refusals: Refusals,
 }
 
 /// A TTL that depends on the request.
@@ -75,6 +77,16 @@ pub(crate) enum Users {
     Per(Identity),
 }
 
+/// Which of the things that keep a response from being stored, or a request from being looked up,
+/// the app has said do not matter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    pub(crate) without_set_cookie: bool,
+    pub(crate) store_private: bool,
+    pub(crate) ignore_cookies: bool,
+    pub(crate) ignore_authorization: bool,
+}
+
 impl Route {
     /// The route that answers GET, and HEAD with it, on `path`.
     pub fn get(path: impl Into<String>) -> Self {
@@ -97,7 +109,9 @@ impl Route {
             uncached: false,
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
+            revalidate: None,
             early_refresh: None,
+            refusals: Refusals::default(),
         }
     }
 
@@ -216,6 +230,51 @@ impl Route {
     /// or a 5xx (RFC 5861, section 4).
     pub fn stale_if_error(mut self, window: Duration) -> Self {
         self.stale_if_error = window;
+        self
+    }
+
+    /// For how long after its TTL a response that has an `ETag` or a `Last-Modified` is kept, so that
+    /// the handler can be asked whether it is still good (RFC 9111, section 4.3): with
+    /// `If-None-Match` or `If-Modified-Since`, to which a handler that knows them answers 304.
+    ///
+    /// What a hard invalidation has reached is never asked about. In the
+    /// [`rfc9111`](crate::CacheBuilder::rfc9111) attitude it is a day if not set; else not at all.
+    pub fn revalidate(mut self, window: Duration) -> Self {
+        self.revalidate = Some(window);
+        self
+    }
+
+    /// Stores responses that set a cookie, without the cookie: whoever ran the handler gets it,
+    /// and nobody else. Without this they are not stored.
+    ///
+    /// Only where the body does not depend on the cookie that is set with it.
+    pub fn without_set_cookie(mut self) -> Self {
+        self.refusals.without_set_cookie = true;
+        self
+    }
+
+    /// Stores responses with `Cache-Control: private`, which are not stored without this. Only on a
+    /// [`per_user`](Self::per_user) route, whose keys hold whose response it is.
+    pub fn store_private(mut self) -> Self {
+        self.refusals.store_private = true;
+        self
+    }
+
+    /// Says that cookies do not change the response, so that requests that carry some are cached:
+    /// for sites whose every request has the cookies of some statistics.
+    ///
+    /// [`same_for_all_users`](Self::same_for_all_users) says so of Authorization too.
+    pub fn ignore_cookies(mut self) -> Self {
+        self.refusals.ignore_cookies = true;
+        self
+    }
+
+    /// Says that Authorization does not change the response, so that requests that carry it are
+    /// cached. Only where everyone who passes the authentication outside the cache may see the same.
+    ///
+    /// [`same_for_all_users`](Self::same_for_all_users) says so of cookies too.
+    pub fn ignore_authorization(mut self) -> Self {
+        self.refusals.ignore_authorization = true;
         self
     }
 

@@ -8,7 +8,7 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::compile::may_be_equal;
 use super::identity::Source;
-use super::route::{Etag, OwnWrites, TtlWith, Users};
+use super::route::{Etag, OwnWrites, Refusals, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, Tenant};
 use crate::entry::Millis;
@@ -60,7 +60,9 @@ pub(crate) struct CachedRoute {
     pub(crate) own_writes: OwnWrites,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
+    pub(crate) revalidate: Duration,
     pub(crate) early_refresh: Option<f64>,
+    pub(crate) refusals: Refusals,
     pub(crate) scopes: Vec<ScopePlan>,
 }
 
@@ -103,13 +105,13 @@ impl CachedRoute {
         listed.map(|(_, ttl)| *ttl).or((status == StatusCode::OK).then_some(ttl))
     }
 
-    /// The longest time that an entry of this route with this TTL can be kept.
-    pub(crate) fn longest_kept(&self, ttl: Duration) -> Millis {
+    /// The longest time that an entry of this route with this TTL can be kept, unless its response
+    /// may ask for more: the fill sees to that.
+    pub(crate) fn kept(&self, ttl: Duration) -> Millis {
         let statuses = self.statuses.iter().map(|(_, ttl)| *ttl).max().unwrap_or_default();
-        let longest = if self.allow_longer { MAX_TTL } else { ttl.max(statuses) };
-        let stale = self.stale_while_revalidate.max(self.stale_if_error);
-        // A response can ask for more by itself: the fill prolongs then.
-        Millis::try_from((longest + stale).as_millis()).unwrap_or(Millis::MAX)
+        let windows = [self.stale_while_revalidate, self.stale_if_error, self.revalidate];
+        let longest = ttl.max(statuses) + windows.into_iter().max().unwrap_or_default();
+        Millis::try_from(longest.as_millis()).unwrap_or(Millis::MAX)
     }
 
     fn has_own_path(&self) -> bool {
@@ -161,8 +163,9 @@ impl Rules {
     /// while before its entry's time begins.
     pub(crate) fn longest_life(&self) -> Duration {
         let kept = self.routes.iter().map(|route| {
-            let ttl = if route.ttl_with.is_some() { MAX_TTL } else { route.ttl };
-            Duration::from_millis(route.longest_kept(ttl))
+            // What a request or a response may say is not known.
+            let any = route.ttl_with.is_some() || route.allow_longer;
+            Duration::from_millis(route.kept(if any { MAX_TTL } else { route.ttl }))
         });
         kept.max().unwrap_or_default() + Duration::from_secs(3600)
     }

@@ -26,6 +26,8 @@ pub enum Outcome {
     },
     /// From the handler (RFC 9211 2.2).
     Forwarded(Forwarded),
+    /// From neither: the cache answers that it has none to give.
+    Neither,
 }
 
 /// How a request was passed on to the handler.
@@ -131,6 +133,7 @@ impl CacheStatus<'_> {
                     put(b"; collapsed");
                 }
             }
+            Outcome::Neither => {}
         }
         if let Some(detail) = self.detail {
             put(b"; detail=");

@@ -1,8 +1,8 @@
 //! The dates of HTTP (RFC 9110 5.6.7).
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::list;
 
@@ -32,6 +32,15 @@ pub(super) fn parse(text: &[u8]) -> Option<u64> {
     let text = str::from_utf8(list::trim(text)).ok()?;
     let date = httpdate::parse_http_date(text).ok()?;
     date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+}
+
+/// The date that is so many seconds after 1970, at most the last of the year 9999.
+#[must_use]
+pub fn http_date(seconds: u64) -> HeaderValue {
+    const LAST: u64 = 253_402_300_799;
+    let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)));
+    // A date is ASCII, which no value refuses.
+    HeaderValue::try_from(date).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 #[cfg(test)]
@@ -70,5 +79,14 @@ mod tests {
             }
             assert_eq!(field(&headers, &DATE), expected, "{row}");
         }
+    }
+
+    #[test]
+    fn a_written_date_is_read_again() {
+        for seconds in [0, 784_111_777, 253_402_300_799] {
+            assert_eq!(parse(http_date(seconds).as_bytes()), Some(seconds));
+        }
+        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(u64::MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

@@ -26,6 +26,7 @@ pub mod vary;
 pub use self::age::{MAX_SECONDS, age, initial_age};
 pub use self::cache_control::{CacheControl, Extent};
 pub use self::cache_status::{CacheStatus, Forwarded, Fwd, Outcome};
+pub use self::date::http_date;
 pub use self::hop_by_hop::strip;
 pub use self::lifetime::lifetime;
 pub use self::request::{Credentials, RequestBypass, bypass_by_request, has_credentials};

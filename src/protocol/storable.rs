@@ -3,9 +3,10 @@
 //! This is the default attitude: the application's routes say what is cached, so a response needs
 //! no permission of its own (RFC 9111 3 would ask for one), but may always refuse.
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE, TRAILER, VARY};
-use http::{HeaderMap, HeaderName, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, SET_COOKIE, TRAILER};
+use http::{HeaderMap, StatusCode};
 
+use super::vary::{self, Vary};
 use super::{CacheControl, list};
 
 /// Why a response is not stored.
@@ -29,8 +30,8 @@ pub enum Uncacheable {
     SetCookie,
     /// `Vary: *` (RFC 9111 4.1).
     VaryStar,
-    /// It varies by a request field that is not in the key (RFC 9111 4.1).
-    VaryUnkeyed,
+    /// It varies by more request fields than may be (RFC 9111 4.1).
+    VaryLimit,
     /// A stream of events that never ends by itself.
     EventStream,
     /// It has trailers, or announces them (RFC 9110 6.5); they are not stored.
@@ -66,7 +67,7 @@ impl Uncacheable {
             Self::NoCache => "no-cache",
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary-star",
-            Self::VaryUnkeyed => "vary-unkeyed",
+            Self::VaryLimit => "vary-limit",
             Self::EventStream => "event-stream",
             Self::Trailers => "trailers",
             Self::Expired => "expired",
@@ -86,10 +87,12 @@ impl Uncacheable {
 pub struct StorableRules<'a> {
     /// The statuses that are stored.
     pub statuses: &'a [StatusCode],
-    /// The request fields that are in the key, so that `Vary` may name them.
-    pub keyed: &'a [HeaderName],
     /// The longest body that is stored, in bytes.
     pub max_body: u64,
+    /// Whether `private` does not matter: the key holds whose response it is.
+    pub private: bool,
+    /// Whether `Set-Cookie` does not matter: it is not stored with the rest.
+    pub set_cookie: bool,
 }
 
 /// Why the response with this head is not to be stored, if its head can tell already.
@@ -126,17 +129,17 @@ pub fn response_refusal(
     if cache_control.no_store {
         return Some(Uncacheable::NoStore);
     }
-    if cache_control.private.is_some() {
+    if cache_control.private.is_some() && !rules.private {
         return Some(Uncacheable::Private);
     }
     if cache_control.no_cache.is_some() {
         return Some(Uncacheable::NoCache);
     }
-    if headers.contains_key(SET_COOKIE) {
+    if headers.contains_key(SET_COOKIE) && !rules.set_cookie {
         return Some(Uncacheable::SetCookie);
     }
-    if let Some(refusal) = vary_refusal(headers, rules.keyed) {
-        return Some(refusal);
+    if vary::selecting(headers) == Vary::Star {
+        return Some(Uncacheable::VaryStar);
     }
     let expired = cache_control.shared_max_age() == Some(0);
     content_refusal(headers, rules.max_body).or(expired.then_some(Uncacheable::Expired))
@@ -178,21 +181,6 @@ pub fn body_refusal(
         Ok(_) => {}
     }
     (length > max_body).then_some(Uncacheable::TooLarge)
-}
-
-fn vary_refusal(headers: &HeaderMap, keyed: &[HeaderName]) -> Option<Uncacheable> {
-    let mut refusal = None;
-    for member in list::members(headers, &VARY) {
-        // RFC 9110 12.5.5: a star among names means the same as alone.
-        if member == b"*" {
-            return Some(Uncacheable::VaryStar);
-        }
-        let is_keyed = |name: &HeaderName| name.as_str().as_bytes().eq_ignore_ascii_case(member);
-        if !keyed.iter().any(is_keyed) {
-            refusal = Some(Uncacheable::VaryUnkeyed);
-        }
-    }
-    refusal
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -24,6 +24,8 @@ pub enum Bypass {
     Range,
     /// The request is to be done only if the resource is in a certain state.
     Precondition,
+    /// The request asks that its response is not stored (RFC 9111, section 5.2.1.5).
+    RequestNoStore,
     /// The request has content, which is no part of a key.
     Content,
     /// The request wants to change the protocol.
@@ -59,6 +61,7 @@ impl Bypass {
             Self::BadIdentity => "bad-identity",
             Self::Range => "range",
             Self::Precondition => "precondition",
+            Self::RequestNoStore => "request-no-store",
             Self::Content => "content",
             Self::Upgrade => "upgrade",
             Self::DotSegment => "dot-segment",

@@ -44,6 +44,8 @@ counters! {
     misses,
     /// Requests answered by the run of another request.
     collapsed,
+    /// Stored responses that the handler has said are still good.
+    revalidated,
     /// Requests that went past the cache.
     bypasses,
     /// Handler runs on cached routes.

@@ -129,7 +129,6 @@ on_each_store! {
             (header::CACHE_CONTROL, "no-cache", "no-cache"),
             (header::CACHE_CONTROL, "max-age=0", "expired"),
             (header::VARY, "*", "vary-star"),
-            (header::VARY, "accept-language", "vary-unkeyed"),
             (header::CONTENT_TYPE, "text/event-stream", "event-stream"),
         ];
         for (index, (name, value, reason)) in rows.into_iter().enumerate() {

@@ -25,6 +25,8 @@ pub(super) struct Draft<'a> {
     tags: Vec<ScopeTemplate>,
     users: Option<Users>,
     ttl: Duration,
+    revalidate: Duration,
+    rfc9111: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -37,12 +39,20 @@ impl<'a> Draft<'a> {
             check_source(identity.source())?;
             check_parameter(identity.source(), &path)?;
         }
+        if route.refusals.store_private && !matches!(users, Some(Users::Per(_))) {
+            let reason = "private responses are stored per user only: add `.per_user(…)`";
+            return Err(ConfigError::Contradiction { path: name(), reason });
+        }
         let ttl = route.ttl.unwrap_or(declarations.ttl);
         within(&format!("the TTL of {}", route.path), ttl)?;
         for (status, ttl) in &route.statuses {
             within(&format!("the TTL of {} for {status}", route.path), *ttl)?;
         }
-        for window in [route.stale_while_revalidate, route.stale_if_error] {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let rfc9111 = declarations.rfc9111;
+        let by_default = if rfc9111 { DAY } else { Duration::ZERO };
+        let revalidate = route.revalidate.unwrap_or(by_default);
+        for window in [route.stale_while_revalidate, route.stale_if_error, revalidate] {
             if !window.is_zero() {
                 within(&format!("a stale window of {}", route.path), window)?;
             }
@@ -87,7 +97,7 @@ impl<'a> Draft<'a> {
             check_bound(&route.path, tag, &template, |name| path.params().any(|p| p == name))?;
             tags.push(template);
         }
-        Ok(Self { route, path, key, headers, tags, users, ttl })
+        Ok(Self { route, path, key, headers, tags, users, ttl, revalidate, rfc9111 })
     }
 
     /// Whether a target reaches a key of this route.
@@ -149,13 +159,15 @@ impl<'a> Draft<'a> {
             statuses: route.statuses.clone(),
             jitter: route.jitter.unwrap_or(0),
             max_body: route.max_body,
-            allow_longer: route.allow_longer,
+            allow_longer: route.allow_longer || self.rfc9111,
             etag: route.etag,
             own_writes: if route.uncached { OwnWrites::Ignore } else { route.own_writes },
             uncached: route.uncached,
             stale_while_revalidate: route.stale_while_revalidate,
             stale_if_error: route.stale_if_error,
+            revalidate: self.revalidate,
             early_refresh: route.early_refresh,
+            refusals: route.refusals,
             scopes,
         })
     }

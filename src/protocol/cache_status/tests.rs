@@ -86,6 +86,7 @@ fn an_outcome() -> impl Strategy<Value = Outcome> {
     let forwarded = (reason, any::<Option<u16>>(), ttl.clone(), any::<bool>(), any::<bool>());
     prop_oneof![
         ttl.prop_map(|ttl| Outcome::Hit { ttl }),
+        Just(Outcome::Neither),
         forwarded.prop_map(|(reason, status, ttl, stored, collapsed)| {
             Outcome::Forwarded(Forwarded { reason, status, ttl, stored, collapsed })
         }),
@@ -129,6 +130,10 @@ proptest! {
                 prop_assert_eq!(number("ttl"), in_range(forwarded.ttl));
                 prop_assert_eq!(flag("stored"), forwarded.stored);
                 prop_assert_eq!(flag("collapsed"), forwarded.collapsed);
+            }
+            Outcome::Neither => {
+                let said = ["hit", "fwd"].map(found);
+                prop_assert_eq!(said, [None, None]);
             }
         }
     }

@@ -1,0 +1,149 @@
+//! A stored response is brought up to date without its body being made anew: the handler is asked
+//! whether it is still good (RFC 9111, section 4.3), or has answered a HEAD (section 4.3.5).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AGE, CONTENT_LENGTH, DATE, ETAG, LAST_MODIFIED};
+use http::response::Parts;
+use http::{HeaderMap, HeaderName, Response, StatusCode};
+use http_body::SizeHint;
+use tokio::time::Instant;
+
+use super::fill::{self, Plan};
+use super::lookup::Held;
+use super::origin::{Answer, Handler, Origin};
+use super::read::{Read, forward};
+use super::shared::{Attitude, Shared};
+use super::step::within;
+use crate::entry::{Content, Entry, Snapshot};
+use crate::protocol::conditional;
+
+/// What a refresh of this entry can ask the handler about, if it may.
+pub(crate) fn held_for_refresh(
+    shared: &Shared,
+    read: &Read,
+    entry: &Entry,
+    snapshot: Option<&Snapshot>,
+) -> Option<Box<Held>> {
+    let may = shared.settings.attitude == Attitude::Rfc9111 || !read.route.revalidate.is_zero();
+    may.then(|| {
+        Box::new(Held {
+            entry: entry.clone(),
+            frame: Bytes::new(),
+            snapshot: snapshot.cloned(),
+            on_error: false,
+            revalidate: true,
+        })
+    })
+}
+
+/// The conditions under which a run with this snapshot asks the handler, if what is stored is
+/// still all that has been seen: empty if it is not.
+///
+/// An invalidation in between means that the stored response is of a handler that began before it,
+/// and no 304 makes that undone.
+pub(crate) fn conditions(held: Option<&Held>, snapshot: Option<&Snapshot>) -> HeaderMap {
+    match held {
+        Some(Held { entry: Entry { content: Content::Response { headers, .. }, .. }, .. })
+            if held.is_some_and(|held| held.revalidate && held.snapshot.as_ref() == snapshot)
+                && snapshot.is_some() =>
+        {
+            conditional::validators(headers)
+        }
+        _ => HeaderMap::new(),
+    }
+}
+
+/// The response that a 304 confirms: the stored one with what the 304 says anew. `None` if the 304
+/// is about another one.
+pub(crate) fn confirmed(held: &Held, not_modified: &Parts) -> Option<(Parts, Bytes)> {
+    let Content::Response { status, headers } = &held.entry.content else { return None };
+    let mut headers = headers.clone();
+    if !conditional::freshen(&mut headers, &not_modified.headers) {
+        return None;
+    }
+    // RFC 9110, section 6.6.1: without a date it was made when it came.
+    for name in [AGE, DATE] {
+        copy(&name, &not_modified.headers, &mut headers);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = *status;
+    *response.headers_mut() = headers;
+    Some((response.into_parts().0, held.entry.body.clone()))
+}
+
+fn copy(name: &HeaderName, from: &HeaderMap, to: &mut HeaderMap) {
+    to.remove(name);
+    for value in from.get_all(name) {
+        let _ = to.try_append(name.clone(), value.clone());
+    }
+}
+
+/// Passes a HEAD on, and brings what is stored up to date with the answer: one that agrees with it
+/// freshens it, any other makes it invalid (RFC 9111, section 4.3.5).
+pub(super) async fn by_head<S, B>(
+    shared: Arc<Shared>,
+    mut read: Box<Read>,
+    origin: Origin<S, B>,
+    snapshot: Option<Snapshot>,
+) -> Answer<S, B>
+where
+    S: Handler<B>,
+    B: Send + 'static,
+{
+    let detail = read.alone.map(crate::telemetry::Bypass::as_str);
+    let held = read.held.take().filter(|held| read.alone.is_none() && held.snapshot.is_some());
+    let Some(held) = held else {
+        return forward(&shared, origin, read.reason, detail).await;
+    };
+    let asked = origin.headers().clone();
+    let (began, began_at) = (Instant::now(), shared.store.now());
+    let reason = read.reason;
+    let response = forward(&shared, origin, reason, detail).await?;
+    if response.status() != StatusCode::OK {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let mut told = Response::new(());
+    *told.headers_mut() = parts.headers.clone();
+    let told = told.into_parts().0;
+    let task = {
+        let shared = Arc::clone(&shared);
+        async move {
+            if !agrees(&held, &told.headers) {
+                let step = shared.store.discard(&read.names, &held.frame);
+                if let Err(error) = within(shared.settings.fill_timeout, step).await {
+                    shared.note_error("discard", &error);
+                }
+                return;
+            }
+            // Without one nobody can tell whether it is about what is stored.
+            let has_validator = [ETAG, LAST_MODIFIED].iter().any(|n| told.headers.contains_key(n));
+            if !has_validator {
+                return;
+            }
+            let Some((parts, body)) = confirmed(&held, &told) else { return };
+            let hint = SizeHint::with_exact(body.len() as u64);
+            let Ok(plan) = Plan::new(&shared, &read, &parts, &hint, (&asked, began_at)) else {
+                return;
+            };
+            if let Ok(entry) = plan.entry(&read, &parts, vec![body], began.elapsed()) {
+                let held = (snapshot, None, Vec::new());
+                fill::finish(&shared, &read, held, plan, entry).await;
+            }
+        }
+    };
+    shared.work.spawn(task);
+    Ok(Response::from_parts(parts, body))
+}
+
+/// Whether the answer to a HEAD is of the representation that is stored.
+fn agrees(held: &Held, told: &HeaderMap) -> bool {
+    let Content::Response { headers, .. } = &held.entry.content else { return false };
+    let same = |name: &HeaderName| told.get(name).is_none_or(|new| headers.get(name) == Some(new));
+    let length = told.get(CONTENT_LENGTH).is_none_or(|length| {
+        length.to_str().ok().and_then(|text| text.parse().ok()) == Some(held.entry.body.len())
+    });
+    length && same(&ETAG) && same(&LAST_MODIFIED)
+}
