@@ -131,7 +131,9 @@ impl Entry {
             }
             Content::Varies(names) => {
                 sink.put_varint(names.len() as u64);
-                names.iter().for_each(|name| sink.put_name(name, false));
+                for name in names {
+                    sink.put_name(name, false);
+                }
             }
             Content::Value => {}
         }

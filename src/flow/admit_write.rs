@@ -8,7 +8,7 @@ use super::admit::space_of;
 use super::shared::Shared;
 use super::write::{Target, Write};
 use crate::key::{ScopeNames, normalize_path_lossy};
-use crate::policy::{Canonical, Effect, OwnWrites, Params};
+use crate::policy::{Canonical, OwnWrites, Params};
 
 /// Works out what a mutating request on `path` may change.
 pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
@@ -69,7 +69,7 @@ fn add_own_path(
         if let Ok(space) = space_of(shared, parts, &params, route.tenantless) {
             let mut scopes = ScopeNames::new(&space);
             scopes.push(&format!("path:{canonical_path}"));
-            write.push(scopes, &Effect::default());
+            write.push(scopes, &shared.own_effect());
         }
     }
 }

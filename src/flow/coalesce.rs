@@ -156,7 +156,7 @@ async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss
                 Ok(Ending::Lost) => {}
             }
             match look_again(shared, read, headers).await {
-                Looked::Served(entry) => return Course::Serve(entry, Served::Hit),
+                Looked::Served(entry) => return Course::Serve(*entry, Served::Hit),
                 Looked::Missed { snapshot: now, unusable, .. } => {
                     snapshot = now;
                     ignore_entry |= unusable;
@@ -222,7 +222,7 @@ async fn ask(
             Ok(store::Miss::Again) => match look_again(shared, read, headers).await {
                 Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
-                    let landed = Arc::new(entry);
+                    let landed = Arc::from(entry);
                     for lead in &leads {
                         lead.land(&landed);
                     }
@@ -301,7 +301,7 @@ fn is_for(entry: &Entry, read: &Read) -> bool {
 
 /// What a second look-up gave.
 enum Looked {
-    Served(Entry),
+    Served(Box<Entry>),
     Missed {
         snapshot: Option<Snapshot>,
         unusable: bool,
@@ -319,9 +319,9 @@ async fn look_again(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) 
     };
     let moved = read.selection() != before;
     match verdict {
-        Verdict::Fresh(entry) => Looked::Served(entry),
+        Verdict::Fresh(entry) => Looked::Served(Box::new(entry)),
         Verdict::Stale(_) => Looked::Missed { snapshot, unusable: false, moved },
-        Verdict::Miss { unusable, held } => {
+        Verdict::Miss { unusable, held, .. } => {
             // What was held may have gone, or been replaced.
             read.held = held.or(read.held.take());
             Looked::Missed { snapshot, unusable, moved }

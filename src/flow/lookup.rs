@@ -10,6 +10,7 @@ use super::read::Read;
 use super::shared::Shared;
 use super::step::within;
 use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
+use crate::protocol::Fwd;
 use crate::store::{Found, StoreError};
 
 /// What an entry is good for.
@@ -23,6 +24,8 @@ pub(crate) enum Verdict {
     Miss {
         /// There are bytes that can't be used, so that finding them again proves nothing.
         unusable: bool,
+        /// Why the handler is asked.
+        reason: Fwd,
         /// What may still be of use once the handler has been asked.
         held: Option<Box<Held>>,
     },
@@ -44,7 +47,7 @@ pub(crate) struct Held {
 
 impl Verdict {
     fn miss(unusable: bool) -> Self {
-        Self::Miss { unusable, held: None }
+        Self::Miss { unusable, reason: Fwd::Miss, held: None }
     }
 }
 
@@ -68,13 +71,13 @@ pub(crate) async fn examine(
     loop {
         let found = look_up(shared, read).await?;
         let verdict = match judge(shared, read, &found) {
-            Judged::Varies(by) => {
+            Err(Varies(by)) => {
                 if read.learn(shared, &by).is_some() && read.select(shared, headers) {
                     continue;
                 }
                 Verdict::miss(true)
             }
-            Judged::Verdict(verdict) => verdict,
+            Ok(verdict) => verdict,
         };
         return Ok(Seen { verdict, snapshot: found.snapshot() });
     }
@@ -89,15 +92,12 @@ async fn look_up(shared: &Shared, read: &Read) -> Result<Found, StoreError> {
     found
 }
 
-enum Judged {
-    Verdict(Verdict),
-    /// The responses of the key are stored by what the request says in these fields.
-    Varies(Vec<HeaderName>),
-}
+/// The responses of the key are stored by what the request says in these fields.
+struct Varies(Vec<HeaderName>);
 
 /// Judges what was found, and has what is unusable removed.
-fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Judged {
-    let miss = |unusable| Judged::Verdict(Verdict::miss(unusable));
+fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Varies> {
+    let miss = |unusable| Ok(Verdict::miss(unusable));
     let names = &read.names;
     let Some(frame) = &found.entry else { return miss(false) };
     let entry = match Entry::decode(frame.clone()) {
@@ -125,7 +125,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Judged {
     }
     match entry.content {
         Content::Response { .. } => {}
-        Content::Varies(by) if read.variant.is_none() => return Judged::Varies(by),
+        Content::Varies(by) if read.variant.is_none() => return Err(Varies(by)),
         Content::Varies(_) | Content::Value => return miss(true),
     }
     if entry.head.scopes != names.scopes_digest() || entry.selection != read.selection() {
@@ -140,7 +140,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Judged {
         Stamps::Differ => return miss(false),
     };
     let freshness = freshness::judge(shared, read, &entry, softened_at, shared.store.now());
-    Judged::Verdict(match freshness {
+    Ok(match freshness {
         Freshness::Fresh => Verdict::Fresh(entry),
         Freshness::Stale { since } => Verdict::Stale(stale_since(entry, since)),
         Freshness::Unfit { since, on_error, revalidate } => {
@@ -154,7 +154,8 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Judged {
                 revalidate,
             };
             let of_use = on_error || revalidate;
-            Verdict::Miss { unusable, held: of_use.then(|| Box::new(held)) }
+            let reason = if unusable { Fwd::Request } else { Fwd::Stale };
+            Verdict::Miss { unusable, reason, held: of_use.then(|| Box::new(held)) }
         }
     })
 }

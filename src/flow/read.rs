@@ -47,15 +47,6 @@ pub(crate) struct Read {
 }
 
 impl Read {
-    /// Keeps what is stored at hand for the run that is to come.
-    fn hold(&mut self, shared: &Shared, held: Option<Box<Held>>) {
-        if let Some(held) = &held {
-            let is_fresh = held.entry.head.fresh_until > shared.store.now();
-            self.reason = if is_fresh { Fwd::Request } else { Fwd::Stale };
-        }
-        self.held = held;
-    }
-
     /// Whether the handler must not be asked (`only-if-cached`, RFC 9111, section 5.2.1.7).
     fn is_confined(&self) -> bool {
         self.wants.as_ref().is_some_and(|wants| wants.only_if_cached)
@@ -85,9 +76,10 @@ where
         }
         Verdict::Fresh(entry) => (entry, Served::Hit),
         Verdict::Stale(entry) => (entry, Served::Stale),
-        Verdict::Miss { unusable, held } => {
+        Verdict::Miss { unusable, reason, held } => {
             shared.counters.misses.increment();
-            read.hold(&shared, held);
+            read.held = held;
+            read.reason = reason;
             if read.is_confined() {
                 return Ok(not_cached(&shared));
             }

@@ -11,7 +11,7 @@ use super::invalidation::Dirty;
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
 use crate::key::QueryLimits;
-use crate::policy::Rules;
+use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
 use crate::store::{Store, StoreError, StoreErrorKind};
@@ -155,6 +155,14 @@ impl Shared {
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             work,
+        }
+    }
+
+    /// What a write does to its own path, beside what rules say.
+    pub(crate) fn own_effect(&self) -> Effect {
+        match self.settings.attitude {
+            Attitude::Routes => Effect::default(),
+            Attitude::Rfc9111 => Effect::of_http(),
         }
     }
 

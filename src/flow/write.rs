@@ -86,7 +86,7 @@ fn add_named(shared: &Shared, target: &Target, response: &HeaderMap, moves: &mut
         let Some(space) = tenantless.or_else(|| target.space.clone()) else { continue };
         let mut scopes = ScopeNames::new(&space);
         scopes.push(&format!("path:{path}"));
-        push(moves, scopes, &Effect::default());
+        push(moves, scopes, &shared.own_effect());
     }
 }
 
@@ -162,8 +162,8 @@ impl Outcome {
         match self {
             Self::Done => true,
             Self::Refused => when.client_error,
-            Self::Failed | Self::Late => when.server_error,
-            Self::Lost => when.lost,
+            Self::Failed => when.server_error,
+            Self::Late | Self::Lost => when.lost,
         }
     }
 

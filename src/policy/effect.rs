@@ -16,6 +16,15 @@ pub(crate) struct Effect {
     pub(crate) hold: Option<Duration>,
 }
 
+impl Effect {
+    /// That of a request's own path where HTTP alone has the word: after what is no error (RFC
+    /// 9111, section 4.4), and after what nobody has seen.
+    pub(crate) fn of_http() -> Self {
+        let when = When { client_error: false, server_error: false, lost: true };
+        Self { when, ..Self::default() }
+    }
+}
+
 /// After which outcomes of the handler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct When {

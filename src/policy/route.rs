@@ -80,6 +80,7 @@ pub(crate) enum Users {
 /// Which of the things that keep a response from being stored, or a request from being looked up,
 /// the app has said do not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub(crate) struct Refusals {
     pub(crate) without_set_cookie: bool,
     pub(crate) store_private: bool,

@@ -83,15 +83,16 @@ impl On {
         self
     }
 
-    /// Whether a 5xx or a 408 invalidates: it does, unless this says no. Say no only if the handler
-    /// is known to have rolled back then.
+    /// Whether a 5xx invalidates: it does, unless this says no. Say no only if the handler is known
+    /// to have rolled back then. 408 and 504 say that nobody knows: see [`on_lost`](Self::on_lost).
     pub fn on_server_error(mut self, invalidates: bool) -> Self {
         self.effect.when.server_error = invalidates;
         self
     }
 
     /// Whether a handler of which nothing is known invalidates: one that failed with an error of
-    /// the service, panicked, or whose client left. It does, unless this says no.
+    /// the service, panicked, was given up (408, 504), or whose client left. It does, unless this
+    /// says no.
     pub fn on_lost(mut self, invalidates: bool) -> Self {
         self.effect.when.lost = invalidates;
         self

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod allowances;
 mod config;
 mod conformance;
 mod fence;
@@ -12,6 +13,8 @@ mod invalidation;
 mod leader_request;
 mod misses_together;
 mod neighbours;
+mod revalidation;
+mod rfc9111;
 mod settings;
 mod stale;
 mod stale_if_error;
@@ -21,6 +24,7 @@ mod streaming;
 mod successor;
 mod tenant_isolation;
 mod validation;
+mod variants;
 
 #[cfg(feature = "redis")]
 mod commands;

@@ -16,6 +16,9 @@ use crate::policy::route::{OwnWrites, Route, Users};
 use crate::policy::rules::{CachedRoute, Declared, Query};
 use crate::policy::scopes::ScopePlan;
 
+/// How long a stale response is kept where the response has the word.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// A route on its way to be compiled.
 pub(super) struct Draft<'a> {
     pub(super) route: &'a Route,
@@ -48,7 +51,6 @@ impl<'a> Draft<'a> {
         for (status, ttl) in &route.statuses {
             within(&format!("the TTL of {} for {status}", route.path), *ttl)?;
         }
-        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         let rfc9111 = declarations.rfc9111;
         let by_default = if rfc9111 { DAY } else { Duration::ZERO };
         let revalidate = route.revalidate.unwrap_or(by_default);
