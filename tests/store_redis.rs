@@ -13,8 +13,8 @@ use bytes::Bytes;
 use tower_response_cache::entry::{Generation, Head, Millis, Snapshot};
 use tower_response_cache::key::{Glob, Names, ScopeNames, Space};
 use tower_response_cache::store::{
-    Filled, Found, LeaseToken, Miss, MissRequest, Mode, RedisStore, Refusal, Store, StoreError,
-    StoreErrorKind, conformance,
+    Filled, Found, LeaseToken, Miss, MissRequest, Mode, RedisStore, Refusal, Stamped, Store,
+    StoreError, StoreErrorKind, conformance,
 };
 
 use self::redis_server::RedisServer;
@@ -138,6 +138,27 @@ async fn a_connection_that_was_closed_while_idle_fails_nobody() {
 }
 
 #[tokio::test]
+async fn a_group_with_a_value_of_another_kind_is_created_anew() {
+    let server = RedisServer::start();
+    let store = connect(&server).await;
+    let users = names("/users");
+    let groups = ScopeNames::groups(&space(), ["a", "b", "c"]);
+    server.raw(&[b"SET", b"gym:g:{4}:group:a", b"0123456789abcdef"]);
+    server.raw(&[b"RPUSH", b"gym:g:{4}:group:b", b"x"]);
+    server.raw(&[b"SET", b"gym:g:{4}:group:c", b"short"]);
+    let snapshot = granted(&store, &users).await;
+    let Stamped::Stamps(stamps) = store.stamp(&users, &snapshot, &groups, KEEP).await.unwrap()
+    else {
+        panic!("expected stamps");
+    };
+    assert_eq!(stamps[0].as_bytes(), b"0123456789abcdef");
+    let read = store.generations(&groups).await.unwrap();
+    let current: Vec<_> = read.generations.iter().filter_map(Generation::current).collect();
+    assert_eq!(current, *stamps);
+    assert_eq!(read.run, snapshot.run);
+}
+
+#[tokio::test]
 async fn a_refused_fill_leaves_no_bytes_behind() {
     let server = RedisServer::start();
     let store = connect(&server).await;
@@ -238,6 +259,12 @@ async fn a_full_server_refuses_fills_and_no_invalidation() {
     store.lift(&scopes(), token).await.unwrap();
     assert_eq!(store.delete_pattern(&space(), &Glob::new("*").unwrap()).await.unwrap(), 1);
     assert!(!store.remove(&users).await.unwrap());
+    let groups = ScopeNames::groups(&space(), ["news"]);
+    let snapshot = store.lookup(&users).await.unwrap().snapshot().unwrap();
+    let error = store.stamp(&users, &snapshot, &groups, KEEP).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused, "{error:?}");
+    assert_eq!(store.invalidate(&groups, Mode::Hard).await.unwrap().moved, 0);
+    assert_ne!(store.lookup(&users).await.unwrap().epoch, Some(snapshot.epoch));
     // It was refused for want of room, not because the connection broke.
     assert_eq!(store.lookup(&users).await.unwrap().source, before.source);
 }

@@ -21,6 +21,7 @@
 #![allow(clippy::missing_panics_doc, reason = "asserting is what these functions are for")]
 
 mod fills;
+mod groups;
 mod leases;
 mod reading;
 mod removal;
@@ -36,6 +37,14 @@ pub use self::fills::{
     fill_is_refused_after_an_invalidation, fill_is_refused_after_the_epoch_moved,
     fill_is_refused_from_another_run, fill_needs_the_lease_if_one_is_held,
     fill_that_races_an_invalidation_is_not_valid_after_it,
+};
+pub use self::groups::{
+    group_invalidation_creates_nothing, group_invalidation_moves_generation_and_epochs,
+    group_invalidation_reaches_no_other_tenant, group_that_was_lost_revives_nothing,
+    groups_of_any_name_are_kept_apart, stamp_creates_and_extends,
+    stamp_is_refused_after_the_epoch_moved, stamp_is_refused_from_another_run,
+    stamp_refused_changes_nothing, stamped_fill_is_refused_after_an_invalidation,
+    stamped_fill_that_races_an_invalidation_is_not_valid_after_it,
 };
 pub use self::leases::{
     lease_expires, lease_goes_to_one_of_many, lease_is_outdated_by_an_invalidation,
@@ -95,6 +104,18 @@ pub async fn all(store: &dyn Store) {
     fence_ends_at_its_deadline(store).await;
     fence_outlasts_invalidations(store).await;
     fences_of_two_tokens_add_up(store).await;
+
+    stamp_creates_and_extends(store).await;
+    stamp_is_refused_after_the_epoch_moved(store).await;
+    stamp_is_refused_from_another_run(store).await;
+    stamp_refused_changes_nothing(store).await;
+    stamped_fill_is_refused_after_an_invalidation(store).await;
+    stamped_fill_that_races_an_invalidation_is_not_valid_after_it(store).await;
+    group_invalidation_moves_generation_and_epochs(store).await;
+    group_invalidation_creates_nothing(store).await;
+    group_invalidation_reaches_no_other_tenant(store).await;
+    group_that_was_lost_revives_nothing(store).await;
+    groups_of_any_name_are_kept_apart(store).await;
 
     remove_takes_one_entry(store).await;
     discard_removes_only_what_was_seen(store).await;

@@ -21,7 +21,8 @@ pub use self::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
 pub use self::types::{
-    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, StoreFuture,
+    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, Stamped,
+    StoreFuture,
 };
 
 use crate::entry::{Millis, Snapshot};
@@ -44,7 +45,8 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 /// 3. A generation lives at least as long as every entry that was filled with it, or is lost; a
 ///    lost one is never seen again, not even after a restart from an old snapshot: what a store
 ///    forgot, it forgot under another [`RunId`](crate::entry::RunId).
-/// 4. [`fill`](Store::fill) refuses when the epoch has moved since the snapshot was taken.
+/// 4. [`fill`](Store::fill) and [`stamp`](Store::stamp) refuse when the epoch has moved, or was
+///    lost, since the snapshot was taken.
 /// 5. A scope that is fenced shows [`Generation::Closed`](crate::entry::Generation::Closed) until the last token is lifted or has
 ///    passed its deadline, whatever else happens to the scope meanwhile. Losing the fence's own
 ///    record as well as its generation is the one thing that is not covered.
@@ -74,6 +76,40 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///   the given time; one whose stamps or epoch were outdated has been taken over.
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss>;
 
+    /// Stamps the groups that a response has named, which is the first half of storing it: the ids
+    /// become part of the frame ([`Entry::tags`](crate::entry::Entry::tags)), and
+    /// [`fill`](Store::fill) stores that.
+    ///
+    /// Refused, and nothing changed, with [`Refusal::Run`] if the store's run is another than the
+    /// snapshot's, with [`Refusal::Epoch`] if the key's epoch is, and with [`Refusal::Stamp`] if a
+    /// group is closed. Otherwise a missing generation is created, open, each one lives for `keep`
+    /// from now at least, and the answer holds the current id of each, in the order of
+    /// [`ScopeNames::generations`]. `keep` should be the time that the entry may be kept, and what
+    /// may pass until its fill: a generation that ends before its entry takes the entry with it.
+    ///
+    /// # Why a group can be stamped after the handler ran
+    ///
+    /// A group is known once the handler has answered, too late to read its generation before. But
+    /// [`invalidate`](Store::invalidate) moves the epochs of the tenant in the same step as a
+    /// group's generation. So, for an invalidation of a group that this response is in,
+    ///
+    /// - before the miss: the handler ran after it, and the stamp is the new one;
+    /// - between miss and stamp: the epoch has moved, and the stamp is refused;
+    /// - between stamp and fill: the epoch has moved, and the fill is refused; and were it not, the
+    ///   stamp in the frame is that of before;
+    /// - after the fill: the stamp in the entry is outdated.
+    ///
+    /// An epoch that was lost and created again has another id, and so has a generation: a loss at
+    /// any moment refuses, or leaves an entry that is not valid. Nobody has to hold anything
+    /// between the steps.
+    fn stamp<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        groups: &'a ScopeNames,
+        keep: Millis,
+    ) -> StoreFuture<'a, Stamped>;
+
     /// Stores an entry that was made under `snapshot`, to be kept for `ttl`.
     ///
     /// Refused, and nothing changed, if the epoch or a generation is no longer the one in the
@@ -101,7 +137,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Gives the lease up if `token` still holds it. Answers whether it did.
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool>;
 
+    /// Reads the generations of the tenant's scopes, as of one moment: for the groups of an entry
+    /// that a lookup has found.
+    ///
+    /// One round trip. An entry of another run than the one that answers is not valid, whatever
+    /// these are. The scope of all tenants is not read.
+    fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations>;
+
     /// Moves the generation of each scope that has one.
+    ///
+    /// With [epochs](ScopeNames::has_epochs) among the names, as with any group, those of the
+    /// tenant that are there move in the same step, and the mode is [`Mode::Hard`], whatever was
+    /// asked for.
     ///
     /// A closed generation stays closed, under a new id and with the lifetime it had. A scope
     /// without a generation is left without. Never refused for want of memory.
@@ -110,6 +157,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Closes each scope for fills and lookups until [`lift`](Store::lift) is called with the same
     /// token, or `deadline` has passed since now.
+    ///
+    /// The scopes must hold no group: lifting moves no epoch, so that a fence would not order what
+    /// is stamped after it.
     fn fence<'a>(
         &'a self,
         scopes: &'a ScopeNames,
@@ -160,6 +210,16 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).miss(names, request)
     }
 
+    fn stamp<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        groups: &'a ScopeNames,
+        keep: Millis,
+    ) -> StoreFuture<'a, Stamped> {
+        (**self).stamp(names, snapshot, groups, keep)
+    }
+
     fn fill<'a>(
         &'a self,
         names: &'a Names,
@@ -182,6 +242,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
         (**self).release(names, token)
+    }
+
+    fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations> {
+        (**self).generations(scopes)
     }
 
     fn invalidate<'a>(

@@ -96,6 +96,24 @@ pub enum Miss {
     Closed,
 }
 
+/// The answer of [`stamp`](super::Store::stamp).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stamped {
+    /// The current id of each group, in the order of the names.
+    Stamps(Box<[Id]>),
+    /// None was given, and why.
+    Refused(Refusal),
+}
+
+/// The answer of [`generations`](super::Store::generations).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generations {
+    /// One for each scope, in the order of the names.
+    pub generations: Vec<Generation>,
+    /// The run that answered. They say nothing of an entry of another run.
+    pub run: RunId,
+}
+
 /// The answer of [`fill`](super::Store::fill).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filled {
@@ -105,7 +123,7 @@ pub enum Filled {
     Refused(Refusal),
 }
 
-/// Why a store refused a fill.
+/// Why a store refused a fill, or the stamps for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -148,7 +166,7 @@ pub enum Mode {
 /// The answer of [`invalidate`](super::Store::invalidate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalidated {
-    /// How many of the scopes had a generation, which was moved.
+    /// How many of the scopes had a generation, which was moved. Epochs are not counted.
     pub moved: usize,
 }
 

@@ -11,8 +11,8 @@ use tower_response_cache::Store;
 use tower_response_cache::entry::{Generation, Head, Millis, Snapshot};
 use tower_response_cache::key::{Glob, Names, ScopeNames, Space};
 use tower_response_cache::store::{
-    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, StoreErrorKind,
-    StoreFuture,
+    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, Stamped,
+    StoreError, StoreErrorKind, StoreFuture,
 };
 
 /// What is wrong with a store.
@@ -63,6 +63,15 @@ impl<S: Store> Twisted<S> {
 
     fn first(&self, names: &Names, snapshot: Snapshot) -> Snapshot {
         self.first.lock().entry(names.entry().to_owned()).or_insert(snapshot).clone()
+    }
+
+    async fn with_the_epoch_of_now(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+    ) -> Result<Snapshot, StoreError> {
+        let found = self.inner.lookup(names).await?;
+        Ok(Snapshot { epoch: found.epoch.unwrap_or(snapshot.epoch), ..snapshot.clone() })
     }
 }
 
@@ -123,6 +132,23 @@ impl<S: Store> Store for Twisted<S> {
         })
     }
 
+    fn stamp<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        groups: &'a ScopeNames,
+        keep: Millis,
+    ) -> StoreFuture<'a, Stamped> {
+        match self.twist {
+            Twist::Frozen => StoreFuture::ready(Ok(Stamped::Refused(Refusal::Stamp))),
+            Twist::Epochless => StoreFuture::pending(async move {
+                let snapshot = self.with_the_epoch_of_now(names, snapshot).await?;
+                self.inner.stamp(names, &snapshot, groups, keep).await
+            }),
+            _ => self.step(self.inner.stamp(names, snapshot, groups, keep)),
+        }
+    }
+
     fn fill<'a>(
         &'a self,
         names: &'a Names,
@@ -134,9 +160,7 @@ impl<S: Store> Store for Twisted<S> {
         match self.twist {
             Twist::Frozen => StoreFuture::ready(Ok(Filled::Refused(Refusal::Stamp))),
             Twist::Epochless => StoreFuture::pending(async move {
-                let found = self.inner.lookup(names).await?;
-                let mut snapshot = snapshot.clone();
-                snapshot.epoch = found.epoch.unwrap_or(snapshot.epoch);
+                let snapshot = self.with_the_epoch_of_now(names, snapshot).await?;
                 self.inner.fill(names, &snapshot, token, frame, ttl).await
             }),
             _ => self.step(self.inner.fill(names, snapshot, token, frame, ttl)),
@@ -154,6 +178,10 @@ impl<S: Store> Store for Twisted<S> {
 
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
         self.step(self.inner.release(names, token))
+    }
+
+    fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations> {
+        self.step(self.inner.generations(scopes))
     }
 
     fn invalidate<'a>(

@@ -235,6 +235,27 @@ impl Tenant {
         }
     }
 
+    /// The ids of the groups with these names, each created if it is missing, provided that the
+    /// epoch is still the expected one. Whatever refuses changes nothing.
+    pub(super) fn stamp(
+        &mut self,
+        groups: &[String],
+        (epoch, expected): (&str, Id),
+        keep: Millis,
+        now: Millis,
+        mint: &Minter,
+    ) -> Result<Box<[Id]>, Refusal> {
+        let kept = self.epochs.get(epoch).filter(|kept| kept.until > now);
+        if kept.is_none_or(|kept| kept.value != expected) {
+            return Err(Refusal::Epoch);
+        }
+        if groups.iter().any(|name| self.scopes.generation(name, now) == Generation::Closed) {
+            return Err(Refusal::Stamp);
+        }
+        let open = |name: &String| self.scopes.open(name, keep, now, mint).current();
+        groups.iter().map(open).collect::<Option<_>>().ok_or(Refusal::Stamp)
+    }
+
     pub(super) fn move_epoch(&mut self, name: &str, mint: &Minter) {
         if let Some(kept) = self.epochs.get_mut(name) {
             kept.value = mint.id();

@@ -15,7 +15,10 @@ use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
 
 use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
-use super::{Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Store, StoreFuture};
+use super::{
+    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped, Store,
+    StoreFuture,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Millis, RunId, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
@@ -186,6 +189,16 @@ impl Store for MemoryStore {
         StoreFuture::ready(Ok(self.do_miss(names, request)))
     }
 
+    fn stamp<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        groups: &'a ScopeNames,
+        keep: Millis,
+    ) -> StoreFuture<'a, Stamped> {
+        StoreFuture::ready(Ok(self.do_stamp(names, snapshot, groups, keep)))
+    }
+
     fn fill<'a>(
         &'a self,
         names: &'a Names,
@@ -218,6 +231,10 @@ impl Store for MemoryStore {
         StoreFuture::ready(Ok(held))
     }
 
+    fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations> {
+        StoreFuture::ready(Ok(self.do_generations(scopes)))
+    }
+
     fn invalidate<'a>(
         &'a self,
         scopes: &'a ScopeNames,
@@ -225,9 +242,14 @@ impl Store for MemoryStore {
     ) -> StoreFuture<'a, Invalidated> {
         let now = self.clock.millis();
         let mint = self.minter();
+        let mode = if scopes.has_epochs() { Mode::Hard } else { mode };
         let mut moved = 0;
         if let Some(tenant) = self.tenant(scopes.space()) {
+            // Epochs and generations under one lock: see `Store::stamp`.
             let mut tenant = tenant.write();
+            if scopes.has_epochs() {
+                tenant.move_epochs(&mint);
+            }
             for name in scopes.generations() {
                 moved += usize::from(tenant.scopes.advance(name, mode, now, &mint));
             }
@@ -244,6 +266,7 @@ impl Store for MemoryStore {
         token: LeaseToken,
         deadline: Millis,
     ) -> StoreFuture<'a, ()> {
+        debug_assert!(!scopes.has_epochs(), "a group can't be fenced");
         let now = self.clock.millis();
         self.change(scopes.space(), |tenant| {
             for name in scopes.generations() {

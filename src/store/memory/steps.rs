@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::metadata::FillCheck;
 use super::{Kept, MemoryStore};
 use crate::entry::{Generation, Head, Millis, Snapshot};
-use crate::key::{Glob, Names, Space};
-use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal};
+use crate::key::{Glob, Names, ScopeNames, Space};
+use crate::store::{Filled, Found, Generations, LeaseToken, Miss, MissRequest, Refusal, Stamped};
 
 impl MemoryStore {
     /// The name of the generation of all tenants, if the key has it among its scopes.
@@ -60,6 +60,41 @@ impl MemoryStore {
                 None => Miss::Granted(snapshot),
             }
         })
+    }
+
+    pub(super) fn do_stamp(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+        groups: &ScopeNames,
+        keep: Millis,
+    ) -> Stamped {
+        if snapshot.run != self.run {
+            return Stamped::Refused(Refusal::Run);
+        }
+        if self.tenant(names.space()).is_none() {
+            return Stamped::Refused(Refusal::Epoch);
+        }
+        let now = self.clock.millis();
+        let mint = self.minter();
+        let epoch = (names.epoch(), snapshot.epoch);
+        let stamps = self.change(names.space(), |tenant| {
+            tenant.stamp(groups.generations(), epoch, keep, now, &mint)
+        });
+        stamps.map_or_else(Stamped::Refused, Stamped::Stamps)
+    }
+
+    pub(super) fn do_generations(&self, scopes: &ScopeNames) -> Generations {
+        let now = self.clock.millis();
+        let names = scopes.generations();
+        let generations = match self.tenant(scopes.space()) {
+            Some(tenant) => {
+                let known = &tenant.read().scopes;
+                names.iter().map(|name| known.generation(name, now)).collect()
+            }
+            None => vec![Generation::Missing; names.len()],
+        };
+        Generations { generations, run: self.run }
     }
 
     pub(super) fn do_fill(

@@ -7,11 +7,12 @@ use bytes::Bytes;
 
 use super::RedisStore;
 use super::connection::Link;
+use super::scopes::generation;
 use super::script::{Call, Script};
-use crate::entry::{Generation, Id, Millis, Snapshot};
-use crate::key::Names;
+use crate::entry::{Id, Millis, Snapshot};
+use crate::key::{Names, ScopeNames};
 use crate::store::types::nonce;
-use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, StoreError};
+use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
 
 /// How long the bytes of a fill stay under their own name if nothing renames them.
 const IN_TRANSIT: u64 = 10_000;
@@ -44,15 +45,8 @@ impl RedisStore {
             return Err(link.nonsense("MGET").into());
         }
         let mut values = values.into_iter();
-        // A name of another type reads as nothing, which is how `MGET` has it too.
         let entry = values.next().and_then(bytes_of).map(Bytes::from);
-        let generations = values
-            .by_ref()
-            .take(count)
-            .map(|value| {
-                bytes_of(value).map_or(Generation::Missing, |stored| Generation::parse(&stored))
-            })
-            .collect();
+        let generations = values.by_ref().take(count).map(generation).collect();
         let epoch = values.next().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
         Ok(Found { entry, generations, epoch, run: link.run(), source: link.id() })
     }
@@ -112,6 +106,28 @@ impl RedisStore {
             },
             _ => Err(link.nonsense("the miss script").into()),
         }
+    }
+
+    pub(super) async fn do_stamp(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+        groups: &ScopeNames,
+        keep: Millis,
+    ) -> Result<Stamped, StoreError> {
+        let mut link = self.links.link().await?;
+        if snapshot.run != link.run() {
+            return Ok(Stamped::Refused(Refusal::Run));
+        }
+        let keep = lifetime(keep).to_string();
+        let groups = groups.generations();
+        let mut keys = Vec::with_capacity(1 + groups.len());
+        keys.push(names.epoch());
+        keys.extend(groups.iter().map(String::as_str));
+        let nonce = nonce();
+        let args = vec![&nonce[..], snapshot.epoch.as_bytes(), keep.as_bytes()];
+        let reply = link.call(&Call { script: Script::Stamp, keys, args }).await?;
+        read_stamped(&reply, groups.len()).ok_or_else(|| link.nonsense("the stamp script").into())
     }
 
     pub(super) async fn do_fill(
@@ -242,6 +258,28 @@ fn read_miss(reply: Value, scopes: usize) -> Option<(i64, i64, Vec<Value>)> {
     Some((number(reply.pop().as_ref())?, now, parts))
 }
 
+fn read_stamped(reply: &Value, groups: usize) -> Option<Stamped> {
+    let Value::Array(reply) = reply else {
+        return None;
+    };
+    let (code, ids) = reply.split_first()?;
+    match number(Some(code))? {
+        0 if ids.len() == groups => {
+            Some(Stamped::Stamps(ids.iter().map(read_id).collect::<Option<_>>()?))
+        }
+        2 => Some(Stamped::Refused(Refusal::Epoch)),
+        3 => Some(Stamped::Refused(Refusal::Stamp)),
+        _ => None,
+    }
+}
+
+fn read_id(value: &Value) -> Option<Id> {
+    match value {
+        Value::BulkString(bytes) => Id::from_slice(bytes),
+        _ => None,
+    }
+}
+
 fn read_token(value: Option<Value>) -> Option<LeaseToken> {
     match value {
         Some(Value::BulkString(bytes)) => bytes.try_into().ok().map(LeaseToken),
@@ -250,14 +288,10 @@ fn read_token(value: Option<Value>) -> Option<LeaseToken> {
 }
 
 fn read_snapshot(parts: &[Value], link: &Link) -> Option<Snapshot> {
-    let id = |value: &Value| match value {
-        Value::BulkString(bytes) => Id::from_slice(bytes),
-        _ => None,
-    };
     let (epoch, stamps) = parts.split_first()?;
     Some(Snapshot {
-        epoch: id(epoch)?,
-        stamps: stamps.iter().map(id).collect::<Option<_>>()?,
+        epoch: read_id(epoch)?,
+        stamps: stamps.iter().map(read_id).collect::<Option<_>>()?,
         run: link.run(),
     })
 }

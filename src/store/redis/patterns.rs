@@ -64,7 +64,9 @@ impl RedisStore {
 async fn move_epochs(link: &mut Link, epochs: &[String]) -> Result<(), Failure> {
     let nonce = nonce();
     let keys = epochs.iter().map(String::as_str).collect();
-    link.call(&Call { script: Script::Move, keys, args: vec![&nonce, b"hard"] }).await.map(drop)
+    link.call(&Call { script: Script::Move, keys, args: vec![&nonce, b"hard", b"0"] })
+        .await
+        .map(drop)
 }
 
 async fn unlink(link: &mut Link, names: &[&[u8]]) -> Result<u64, Failure> {

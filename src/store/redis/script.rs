@@ -6,6 +6,7 @@ use bb8_redis::redis::{Cmd, cmd};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Script {
     Miss,
+    Stamp,
     Fill,
     Renew,
     Release,
@@ -17,8 +18,9 @@ pub(super) enum Script {
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Miss,
+        Self::Stamp,
         Self::Fill,
         Self::Renew,
         Self::Release,
@@ -32,6 +34,7 @@ impl Script {
     pub(super) fn source(self) -> &'static str {
         match self {
             Self::Miss => include_str!("scripts/miss.lua"),
+            Self::Stamp => include_str!("scripts/stamp.lua"),
             Self::Fill => include_str!("scripts/fill.lua"),
             Self::Renew => include_str!("scripts/renew.lua"),
             Self::Release => include_str!("scripts/release.lua"),
@@ -46,6 +49,7 @@ impl Script {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Miss => "miss",
+            Self::Stamp => "stamp",
             Self::Fill => "fill",
             Self::Renew => "renew",
             Self::Release => "release",

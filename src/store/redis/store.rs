@@ -11,7 +11,8 @@ use super::pool::Links;
 use crate::entry::{Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::{
-    Filled, Found, Invalidated, LeaseToken, Miss, MissRequest, Mode, Store, StoreError, StoreFuture,
+    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped, Store,
+    StoreError, StoreFuture,
 };
 
 /// A [`Store`] in Redis, shared by every instance that uses the same server and namespace.
@@ -65,6 +66,16 @@ impl Store for RedisStore {
         StoreFuture::pending(self.do_miss(names, request))
     }
 
+    fn stamp<'a>(
+        &'a self,
+        names: &'a Names,
+        snapshot: &'a Snapshot,
+        groups: &'a ScopeNames,
+        keep: Millis,
+    ) -> StoreFuture<'a, Stamped> {
+        StoreFuture::pending(self.do_stamp(names, snapshot, groups, keep))
+    }
+
     fn fill<'a>(
         &'a self,
         names: &'a Names,
@@ -87,6 +98,10 @@ impl Store for RedisStore {
 
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
         StoreFuture::pending(self.do_release(names, token))
+    }
+
+    fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations> {
+        StoreFuture::pending(self.do_generations(scopes))
     }
 
     fn invalidate<'a>(

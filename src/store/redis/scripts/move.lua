@@ -2,13 +2,15 @@
 -- Rule: an invalidation moves the generations that exist, and creates none.
 -- A closed one stays closed, under a new id and with the lifetime it had: else this would open
 -- somebody's fence. A soft move keeps up to three older ids behind the new one. A full server must
--- not refuse this, hence the flag. Epochs are moved by the same rule.
+-- not refuse this, hence the flag. Epochs are moved by the same rule, always with 'hard': an epoch
+-- has nothing behind it.
 --
--- KEYS  generations, or epochs
--- ARGV  nonce, 'soft' or 'hard'
--- Reply how many were moved
+-- KEYS  generations, then epochs
+-- ARGV  nonce, 'soft' or 'hard', how many generations there are
+-- Reply how many generations were moved
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+local generations = tonumber(ARGV[3])
 local moved = 0
 for i, name in ipairs(KEYS) do
   local value = redis.pcall('GET', name)
@@ -24,7 +26,7 @@ for i, name in ipairs(KEYS) do
   end
   if id then
     redis.call('SET', name, id, 'XX', 'KEEPTTL')
-    moved = moved + 1
+    if i <= generations then moved = moved + 1 end
   end
 end
 return moved

@@ -1,0 +1,41 @@
+-- Rule: the groups that a response names are stamped only if nothing has moved since its miss.
+-- They are known too late to read a generation before the handler ran. An invalidation of a group
+-- moves the tenant's epochs in the same step, so an epoch that stands says that no group of the
+-- tenant was invalidated meanwhile, and the generation of now is that of then. What is missing is
+-- created; lifetimes are extended, never shortened. Whatever refuses changes nothing.
+--
+-- KEYS  epoch, generations
+-- ARGV  nonce, epoch of the miss, time to keep
+-- Reply {0, ids} stamped, {2} epoch, {3} a generation is closed
+local keep = tonumber(ARGV[3])
+
+local function read(name)
+  local value = redis.pcall('GET', name)
+  if type(value) == 'string' then return value end
+  return ''
+end
+
+if read(KEYS[1]) ~= ARGV[2] then return {2} end
+
+local reply = {0}
+for i = 2, #KEYS do
+  local value = read(KEYS[i])
+  local size = #value
+  if size == 17 and string.sub(value, 1, 1) == 'c' then return {3} end
+  -- A value of a foreign type or size counts as none.
+  reply[i] = size >= 16 and size <= 64 and size % 16 == 0 and string.sub(value, 1, 16)
+end
+
+local time = redis.call('TIME')
+local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
+for i = 2, #KEYS do
+  if reply[i] then
+    local left = redis.call('PTTL', KEYS[i])
+    -- Twice as long as needed, so that the next stamp finds nothing to extend.
+    if left >= 0 and left < keep then redis.call('PEXPIRE', KEYS[i], 2 * keep) end
+  else
+    reply[i] = struct.pack('>I8', micros + i) .. ARGV[1]
+    redis.call('SET', KEYS[i], reply[i], 'PX', 2 * keep)
+  end
+end
+return reply
