@@ -115,7 +115,8 @@ pub use self::cache::{Cache, Unconfirmed};
 pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::policy::{
-    ConfigError, Identity, InvalidationSet, On, ResponseTtl, Route, Scope, ScopeError, Tenant,
+    ConfigError, Identity, InvalidationSet, On, ResponseGroups, ResponseTtl, Route, Scope,
+    ScopeError, Tenant,
 };
 pub use self::service::CacheService;
 pub use self::store::{MemoryStore, Store};

@@ -90,6 +90,24 @@ impl TenantCache {
         self.confirm(scopes, Mode::Soft).await
     }
 
+    /// Invalidates the responses that have named this group, in `Cache-Groups` (RFC 9875) or with
+    /// [`ResponseGroups`](crate::ResponseGroups).
+    ///
+    /// It costs one write, whatever their number, and refuses what the tenant is filling meanwhile,
+    /// of which nobody knows yet in which groups it will be. A group that nobody has named is no
+    /// error.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidateError::Store`], as [`invalidate`](Self::invalidate).
+    ///
+    /// # Dropping
+    ///
+    /// The invalidation goes on.
+    pub async fn invalidate_group(&self, group: &str) -> Result<(), InvalidateError> {
+        self.confirm(ScopeNames::groups(&self.space, [group]), Mode::Hard).await
+    }
+
     /// Invalidates everything that the tenant has.
     ///
     /// # Errors

@@ -18,10 +18,11 @@ impl Id {
 
     /// The id made of a time in microseconds and the nonce of one attempt.
     #[must_use]
-    pub fn mint(micros: u64, nonce: [u8; 8]) -> Self {
+    pub const fn mint(micros: u64, nonce: [u8; 8]) -> Self {
         let mut bytes = [0; Self::LEN];
-        bytes[..8].copy_from_slice(&micros.to_be_bytes());
-        bytes[8..].copy_from_slice(&nonce);
+        let (time, random) = bytes.split_at_mut(8);
+        time.copy_from_slice(&micros.to_be_bytes());
+        random.copy_from_slice(&nonce);
         Self(bytes)
     }
 

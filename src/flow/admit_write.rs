@@ -38,7 +38,10 @@ fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
         let canonical = Canonical::lossy(&params);
         for rule in found.value.iter().map(|index| &rules.mutations[*index]) {
             match space_of(shared, parts, &params, rule.tenantless) {
-                Ok(space) => write.push(rule.scopes(&space, &canonical), &rule.effect),
+                Ok(space) => {
+                    write.target.is_of(&space);
+                    write.push(rule.scopes(&space, &canonical), &rule.effect);
+                }
                 // Without a tenant there is nothing of a tenant's to move.
                 Err(_) if rule.all_tenants => {
                     let mut scopes = ScopeNames::new(&rules.tenantless_space());
@@ -62,11 +65,12 @@ fn add_own_path(
     let reads = &shared.rules.reads;
     for found in [reads.raw.at(path), reads.canonical.at(path)].into_iter().flatten() {
         let route = &shared.rules.routes[*found.value];
-        if route.own_writes == OwnWrites::Ignore {
-            continue;
-        }
         let params = Params::new(found.params.iter());
         if let Ok(space) = space_of(shared, parts, &params, route.tenantless) {
+            write.target.is_of(&space);
+            if route.own_writes == OwnWrites::Ignore {
+                continue;
+            }
             let mut scopes = ScopeNames::new(&space);
             scopes.push(&format!("path:{canonical_path}"));
             write.push(scopes, &shared.own_effect());
@@ -93,5 +97,7 @@ fn target_of(shared: &Shared, parts: &Parts, path: &str) -> Target {
         space: (!shared.rules.has_tenant_in_path())
             .then(|| space_of(shared, parts, &Params::new(std::iter::empty()), false).ok())
             .flatten(),
+        own: Vec::new(),
+        method: parts.method.clone(),
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::flights::{Ending, Lead, Seat};
 use super::hit::{self, Served};
 use super::lease::Lease;
-use super::lookup::{Seen, Verdict, examine};
+use super::lookup::{Seen, Verdict, examine, groups_of};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, blind};
 use super::run::{self, Run};
@@ -101,7 +101,7 @@ where
             Seat::Join(flight) => match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
                     let selected = read.select(&shared, origin.headers());
-                    if is_for(&entry, &read) {
+                    if is_for(&shared, &entry, &read) {
                         let entry = (*entry).clone();
                         return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
                     }
@@ -148,7 +148,7 @@ async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss
             match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
                     read.select(shared, headers);
-                    if is_for(&entry, read) {
+                    if is_for(shared, &entry, read) {
                         return Course::Serve((*entry).clone(), Served::Collapsed);
                     }
                 }
@@ -282,7 +282,7 @@ async fn ask(
                 };
                 read.select(shared, headers);
                 return ControlFlow::Break(match ending {
-                    Ending::Landed(entry) if is_for(&entry, read) => {
+                    Ending::Landed(entry) if is_for(shared, &entry, read) => {
                         Course::Serve((*entry).clone(), Served::Collapsed)
                     }
                     Ending::Landed(_) => return ControlFlow::Continue(Some(snapshot)),
@@ -293,10 +293,12 @@ async fn ask(
     }
 }
 
-/// Whether the response of another request's run is what this request selects. What the keys'
-/// responses vary by may not have been known when it joined.
-fn is_for(entry: &Entry, read: &Read) -> bool {
+/// Whether the response of another request's run is what this request selects, and may have. What
+/// the key's responses vary by, and the groups that they are in, may not have been known when it
+/// joined.
+fn is_for(shared: &Shared, entry: &Entry, read: &Read) -> bool {
     entry.selection == read.selection()
+        && (entry.tags.is_empty() || !shared.dirty.covers_any(&groups_of(read, entry)))
 }
 
 /// What a second look-up gave.

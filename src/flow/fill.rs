@@ -17,17 +17,18 @@ use super::shared::{Attitude, Shared};
 use super::step::millis;
 use super::step::within;
 use super::variants::Variant;
-use crate::entry::{Content, Entry, Head, Millis, RunId, Snapshot};
-use crate::key::Names;
-use crate::policy::{Etag, MAX_TTL, ResponseTtl, Users};
+use crate::entry::{Content, Entry, Head, Id, Millis, RunId, Snapshot};
+use crate::key::{Names, ScopeNames};
+use crate::policy::{Etag, MAX_TTL, ResponseGroups, ResponseTtl, Users};
 use crate::protocol::freshness::{ResponseHead, corrected_initial_age, freshness_lifetime};
+use crate::protocol::groups::{self, MAX_GROUP, MAX_GROUPS};
 use crate::protocol::permission::{confined_fields, storable_rfc9111};
 use crate::protocol::vary::{self, Vary};
 use crate::protocol::{
     CacheControl, StorableRules, Uncacheable, body_refusal, conditional, etag, initial_age,
     lifetime, response_refusal, strip,
 };
-use crate::store::{Filled, Refusal};
+use crate::store::{Filled, Refusal, Stamped, StoreError};
 
 /// How a response is to be stored, worked out from its head.
 pub(crate) struct Plan {
@@ -42,9 +43,16 @@ pub(crate) struct Plan {
     revalidate: Duration,
     /// What is not stored of the head.
     unstored: Vec<HeaderName>,
+    groups: Vec<String>,
     /// The variant that it turned out to be, where the request did not know of it.
     variant: Option<(Names, Box<Variant>)>,
 }
+
+/// In the place of a stamp, for those who need none.
+const UNSTAMPED: Id = Id::mint(0, [0; 8]);
+
+/// How long a group's generation outlives what is stamped with it: more than a fill may take.
+const SLACK: Millis = 60_000;
 
 /// For how long a response is good, by whoever has the word.
 struct Times {
@@ -99,6 +107,7 @@ impl Plan {
             stale_if_error: times.stale_if_error,
             revalidate: times.revalidate,
             unstored,
+            groups: groups_of(parts)?,
             variant: variant_of(shared, read, &parts.headers, asked)?,
         })
     }
@@ -152,7 +161,8 @@ impl Plan {
             stale_until: self.fresh_until.saturating_add(millis(self.stale_while_revalidate)),
             error_until: self.fresh_until.saturating_add(millis(self.stale_if_error)),
             cost: u32::try_from(took.as_micros()).unwrap_or(u32::MAX),
-            tags: Vec::new(),
+            // Their stamps are known when it is stored.
+            tags: self.groups.iter().map(|group| (group.clone(), UNSTAMPED)).collect(),
             selection,
             content: Content::Response { status: parts.status, headers },
             body,
@@ -250,6 +260,18 @@ fn by_rfc9111(
     })
 }
 
+/// The groups that a response is in: by its field and by its extension.
+fn groups_of(parts: &Parts) -> Result<Vec<String>, Uncacheable> {
+    let said = groups::cache_groups(&parts.headers).map_err(|_| Uncacheable::TooManyGroups)?;
+    let Some(ResponseGroups(more)) = parts.extensions.get() else { return Ok(said) };
+    let mut all = said;
+    all.extend(more.iter().cloned());
+    all.sort_unstable();
+    all.dedup();
+    let fits = all.len() <= MAX_GROUPS && all.iter().all(|group| group.len() <= MAX_GROUP);
+    if fits { Ok(all) } else { Err(Uncacheable::TooManyGroups) }
+}
+
 /// The variant that a response with these headers is of, if it is another than the one that its
 /// request looked for.
 fn variant_of(
@@ -283,32 +305,12 @@ pub(crate) async fn finish(
         entry.head.stamps = snapshot.stamps.clone();
     }
     let keep = plan.keep(&entry, shared.store.now());
-    let mut frames = Vec::new();
-    if snapshot.is_some() {
-        // The variant before the word that there are variants.
-        match &plan.variant {
-            Some((names, variant)) => {
-                frames.push((names, entry.encode()));
-                frames.push((&variant.key, signpost(&entry, variant).encode()));
-            }
-            None => frames.push((&read.names, entry.encode())),
-        }
-    }
-    if !leads.is_empty() {
-        let entry = Arc::new(entry);
-        for lead in &leads {
-            lead.land(&entry);
-        }
+    let entry = Arc::new(entry);
+    for lead in &leads {
+        lead.land(&entry);
     }
     if let Some(snapshot) = snapshot {
-        for (index, (names, frame)) in frames.into_iter().enumerate() {
-            // The lease is of the names under which the request looked.
-            let lease = if *names == read.names { lease.as_mut() } else { None };
-            let stored = store(shared, read, (names, &snapshot), lease, frame, keep).await;
-            if stored && index == 0 {
-                shared.counters.stored.increment();
-            }
-        }
+        store(shared, read, &plan, &snapshot, lease.as_mut(), (entry, keep)).await;
     }
     // Only now, so that whoever comes in between joins the flight and does not run again.
     drop(leads);
@@ -318,6 +320,7 @@ pub(crate) async fn finish(
 fn signpost(entry: &Entry, variant: &Variant) -> Entry {
     Entry {
         name: variant.key.entry_digest(),
+        tags: Vec::new(),
         selection: None,
         content: Content::Varies(variant.fields.to_vec()),
         body: Bytes::new(),
@@ -325,34 +328,90 @@ fn signpost(entry: &Entry, variant: &Variant) -> Entry {
     }
 }
 
+/// Stores a response under the snapshot that it carries, and if it has turned out to be a variant
+/// the word that there are some.
 async fn store(
     shared: &Arc<Shared>,
     read: &Read,
-    (names, snapshot): (&Names, &Snapshot),
+    plan: &Plan,
+    snapshot: &Snapshot,
+    mut lease: Option<&mut Lease>,
+    (entry, keep): (Arc<Entry>, Millis),
+) {
+    let names = plan.variant.as_ref().map_or(&read.names, |(names, _)| names);
+    let mut entry = Arc::unwrap_or_clone(entry);
+    let stamped = stamp(shared, names, snapshot, &mut entry, keep).await;
+    // The variant before the word that there are variants.
+    let mut frames = Vec::with_capacity(2);
+    frames.push((names, entry.encode()));
+    if let Some((_, variant)) = &plan.variant {
+        frames.push((&variant.key, signpost(&entry, variant).encode()));
+    }
+    for (index, (names, frame)) in frames.into_iter().enumerate() {
+        // The lease is of the names under which the request looked.
+        let lease = if *names == read.names { lease.as_deref_mut() } else { None };
+        let filled = match &stamped {
+            Ok(None) => fill(shared, names, snapshot, lease, frame, keep).await,
+            Ok(Some(refusal)) => Ok(Filled::Refused(*refusal)),
+            Err(error) => return shared.note_error("stamp", error),
+        };
+        match filled {
+            Ok(Filled::Stored) if index == 0 => shared.counters.stored.increment(),
+            Ok(Filled::Stored) => {}
+            Ok(Filled::Refused(Refusal::Space)) => {
+                shared.counters.store_errors.increment();
+                tracing::warn!("the store has no room for an entry");
+            }
+            Ok(Filled::Refused(why)) => {
+                shared.counters.refused.increment();
+                tracing::debug!(route = %read.route.name, reason = why.as_str(), "fill refused");
+                return;
+            }
+            Err(error) => shared.note_error("fill", &error),
+        }
+    }
+}
+
+/// Gives the entry the stamps of its groups, if it has any, or answers why there are none.
+async fn stamp(
+    shared: &Shared,
+    names: &Names,
+    snapshot: &Snapshot,
+    entry: &mut Entry,
+    keep: Millis,
+) -> Result<Option<Refusal>, StoreError> {
+    if entry.tags.is_empty() {
+        return Ok(None);
+    }
+    let groups = entry.tags.iter().map(|(group, _)| group.as_str());
+    let groups = ScopeNames::groups(names.space(), groups);
+    let step = shared.store.stamp(names, snapshot, &groups, keep.saturating_add(SLACK));
+    match within(shared.settings.fill_timeout, step).await? {
+        Stamped::Refused(refusal) => Ok(Some(refusal)),
+        Stamped::Stamps(stamps) => {
+            for ((_, stamp), given) in entry.tags.iter_mut().zip(stamps) {
+                *stamp = given;
+            }
+            Ok(None)
+        }
+    }
+}
+
+async fn fill(
+    shared: &Shared,
+    names: &Names,
+    snapshot: &Snapshot,
     lease: Option<&mut Lease>,
     frame: Bytes,
     keep: Millis,
-) -> bool {
+) -> Result<Filled, StoreError> {
     let token = lease.as_ref().map(|lease| lease.token());
     let step = shared.store.fill(names, snapshot, token, frame, keep);
-    match within(shared.settings.fill_timeout, step).await {
-        Ok(Filled::Stored) => {
-            if let Some(lease) = lease {
-                lease.lose();
-            }
-            return true;
-        }
-        Ok(Filled::Refused(Refusal::Space)) => {
-            shared.counters.store_errors.increment();
-            tracing::warn!("the store has no room for an entry");
-        }
-        Ok(Filled::Refused(why)) => {
-            shared.counters.refused.increment();
-            tracing::debug!(route = %read.route.name, reason = why.as_str(), "fill refused");
-        }
-        Err(error) => shared.note_error("fill", &error),
+    let filled = within(shared.settings.fill_timeout, step).await;
+    if let (Ok(Filled::Stored), Some(lease)) = (&filled, lease) {
+        lease.lose();
     }
-    false
+    filled
 }
 
 fn join(mut chunks: Vec<Bytes>) -> Bytes {

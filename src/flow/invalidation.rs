@@ -137,6 +137,20 @@ impl Dirty {
             })
     }
 
+    /// Whether any of these scopes of one tenant is dirty.
+    pub(crate) fn covers_any(&self, scopes: &ScopeNames) -> bool {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let state = self.state.lock();
+        let marks = state.tenants.get(scopes.space());
+        let known = |name: &String| {
+            marks.and_then(|marks| marks.get(name)).is_some_and(|mark| mark.until > now)
+        };
+        state.everything.is_some_and(|until| until > now) || scopes.generations().iter().any(known)
+    }
+
     /// How many scopes are dirty.
     pub(crate) fn len(&self) -> usize {
         self.count.load(Ordering::Acquire)

@@ -10,6 +10,7 @@ use super::read::Read;
 use super::shared::Shared;
 use super::step::within;
 use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
+use crate::key::ScopeNames;
 use crate::protocol::Fwd;
 use crate::store::{Found, StoreError};
 
@@ -60,8 +61,8 @@ pub(crate) struct Seen {
 
 /// Looks up what the store has for this request, and judges it. `headers` are the request's.
 ///
-/// One round trip, and another one the first time that this process meets a key whose responses
-/// vary.
+/// One round trip; another one if what is stored is in groups, and another one the first time that
+/// this process meets a key whose responses vary.
 pub(crate) async fn examine(
     shared: &Arc<Shared>,
     read: &mut Read,
@@ -79,8 +80,46 @@ pub(crate) async fn examine(
             }
             Ok(verdict) => verdict,
         };
+        let verdict = match in_groups(&verdict) {
+            Some(entry) if !groups_hold(shared, read, entry).await? => Verdict::miss(true),
+            _ => verdict,
+        };
         return Ok(Seen { verdict, snapshot: found.snapshot() });
     }
+}
+
+/// What a verdict is about, if that is in groups.
+fn in_groups(verdict: &Verdict) -> Option<&Entry> {
+    let entry = match verdict {
+        Verdict::Fresh(entry) | Verdict::Stale(entry) => entry,
+        Verdict::Miss { held, .. } => &held.as_ref()?.entry,
+    };
+    (!entry.tags.is_empty()).then_some(entry)
+}
+
+/// Whether none of the entry's groups has been invalidated since it was stored.
+async fn groups_hold(shared: &Shared, read: &Read, entry: &Entry) -> Result<bool, StoreError> {
+    let groups = groups_of(read, entry);
+    if shared.dirty.covers_any(&groups) {
+        return Ok(false);
+    }
+    let step = shared.store.generations(&groups);
+    let found = within(shared.settings.lookup_timeout, step).await;
+    let found = found.inspect_err(|error| shared.note_error("generations", error))?;
+    // The connection may be another one than before, and its server too.
+    let hold = found.run == entry.head.run
+        && found.generations.len() == entry.tags.len()
+        && entry
+            .tags
+            .iter()
+            .zip(&found.generations)
+            .all(|((_, stamp), generation)| generation.current().as_ref() == Some(stamp));
+    Ok(hold)
+}
+
+/// The names of the entry's groups.
+pub(super) fn groups_of(read: &Read, entry: &Entry) -> ScopeNames {
+    ScopeNames::groups(read.names.space(), entry.tags.iter().map(|(group, _)| group.as_str()))
 }
 
 /// Reads what the store has under these names, within the time that a look-up may take.
@@ -154,7 +193,13 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
                 revalidate,
             };
             let of_use = on_error || revalidate;
-            let reason = if unusable { Fwd::Request } else { Fwd::Stale };
+            let reason = if softened_at.is_none() && unusable {
+                Fwd::Request
+            } else if of_use {
+                Fwd::Stale
+            } else {
+                Fwd::Miss
+            };
             Verdict::Miss { unusable, reason, held: of_use.then(|| Box::new(held)) }
         }
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use tokio::task::JoinHandle;
 
@@ -18,6 +18,7 @@ use crate::body::ResponseBody;
 use crate::key::{ScopeNames, Space, normalize_path_lossy};
 use crate::policy::{Effect, OwnWrites, When};
 use crate::protocol::Fwd;
+use crate::protocol::groups::invalidated_groups;
 use crate::protocol::invalidation::also_invalid;
 use crate::store::{LeaseToken, StoreError};
 use crate::telemetry::Bypass;
@@ -38,6 +39,17 @@ pub(crate) struct Target {
     pub(crate) headers: HeaderMap,
     /// The tenant's, if it does not depend on the path.
     pub(crate) space: Option<Space>,
+    /// Whose the routes and rules are that the request is on.
+    pub(crate) own: Vec<Space>,
+    pub(crate) method: Method,
+}
+
+impl Target {
+    pub(crate) fn is_of(&mut self, space: &Space) {
+        if !self.own.contains(space) {
+            self.own.push(space.clone());
+        }
+    }
 }
 
 /// The scopes of one tenant that move together.
@@ -90,6 +102,18 @@ fn add_named(shared: &Shared, target: &Target, response: &HeaderMap, moves: &mut
     }
 }
 
+/// Adds the groups that a response says have changed (RFC 9875, section 3).
+fn add_groups(shared: &Shared, target: &Target, response: &HeaderMap, moves: &mut Vec<Move>) {
+    let groups = invalidated_groups(&target.method, response);
+    if groups.is_empty() {
+        return;
+    }
+    for space in &target.own {
+        let scopes = ScopeNames::groups(space, groups.iter().map(String::as_str));
+        push(moves, scopes, &shared.own_effect());
+    }
+}
+
 /// Runs a mutating handler and invalidates what it may have changed.
 pub(crate) async fn write<S, B>(
     shared: Arc<Shared>,
@@ -112,6 +136,7 @@ where
         && guard.outcome == Outcome::Done
     {
         add_named(&guard.shared, &write.target, response.headers(), &mut guard.moves);
+        add_groups(&guard.shared, &write.target, response.headers(), &mut guard.moves);
     }
     let at_end = AtEnd::of(&guard.shared, &guard.moves);
     if !guard.settle().await {

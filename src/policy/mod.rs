@@ -44,3 +44,32 @@ pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseTtl(pub Duration);
+
+/// Put into a response's extensions, says in which groups it is, as the field `Cache-Groups` does
+/// (RFC 9875) and beside it: what is stored of it ends when
+/// [one of them is invalidated](crate::TenantCache::invalidate_group).
+///
+/// Groups are for what is known only once the handler has run; for what the route or the path says,
+/// [`Route::tag`] costs less. A group is any text, of at most 128 bytes, within the tenant; a
+/// response with more than 64 is not stored.
+///
+/// ```
+/// use tower_response_cache::ResponseGroups;
+///
+/// # struct Body;
+/// let mut response = http::Response::new(Body);
+/// response.extensions_mut().insert(ResponseGroups::new(["class:7", "trainer:12"]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseGroups(pub(crate) Vec<String>);
+
+impl ResponseGroups {
+    /// These groups.
+    pub fn new<I>(groups: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Self(groups.into_iter().map(Into::into).collect())
+    }
+}

@@ -32,6 +32,8 @@ pub enum Uncacheable {
     VaryStar,
     /// It varies by more request fields than may be (RFC 9111 4.1).
     VaryLimit,
+    /// It is in more groups than may be, or in one with too long a name (RFC 9875 2).
+    TooManyGroups,
     /// A stream of events that never ends by itself.
     EventStream,
     /// It has trailers, or announces them (RFC 9110 6.5); they are not stored.
@@ -68,6 +70,7 @@ impl Uncacheable {
             Self::SetCookie => "set-cookie",
             Self::VaryStar => "vary-star",
             Self::VaryLimit => "vary-limit",
+            Self::TooManyGroups => "too-many-groups",
             Self::EventStream => "event-stream",
             Self::Trailers => "trailers",
             Self::Expired => "expired",
