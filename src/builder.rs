@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, Method};
 
 use crate::cache::Cache;
 use crate::flow::{Attitude, Settings};
@@ -169,6 +169,22 @@ impl CacheBuilder {
         self
     }
 
+    /// The largest content of a request that is read for its key, in bytes, on
+    /// [routes](Route::query_method) of QUERY and POST that do not say: 64 KiB if not set. So much may
+    /// be in memory for each request that is under way. Over it a request goes past the cache, and
+    /// what was read of it is handed on with the rest.
+    pub fn max_request_body(mut self, bytes: usize) -> Self {
+        self.settings.max_request_body = bytes;
+        self
+    }
+
+    /// How long the content of a request may take to come, on routes of QUERY and POST: 10 s if
+    /// not set. After it the request goes past the cache, and the handler reads on.
+    pub fn request_body_timeout(mut self, limit: Duration) -> Self {
+        self.settings.request_body_timeout = limit;
+        self
+    }
+
     /// The longest key text, in bytes; a longer one is not cached. 1024 if not set.
     pub fn max_key(mut self, bytes: usize) -> Self {
         self.settings.max_key = bytes;
@@ -295,6 +311,7 @@ impl CacheBuilder {
             ("lease_ttl", settings.lease_ttl),
             ("wait_limit", settings.wait_limit),
             ("run_deadline", settings.run_deadline),
+            ("request_body_timeout", settings.request_body_timeout),
         ] {
             if limit < Duration::from_millis(1) || limit > Duration::from_secs(3600) {
                 let setting = setting.to_owned();
@@ -316,6 +333,21 @@ impl CacheBuilder {
         if settings.max_body > 256 << 20 {
             let setting = "max_body".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 256 MiB" });
+        }
+        let limits = self.declarations.routes.iter().filter_map(|route| route.max_request_body);
+        if limits.chain([settings.max_request_body]).any(|limit| limit > 16 << 20) {
+            let setting = "max_request_body".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "at most 16 MiB" });
+        }
+        let is_post = |route: &&Route| route.method == Method::POST && !route.uncached;
+        if settings.attitude == Attitude::Rfc9111
+            && let Some(route) = self.declarations.routes.iter().find(is_post)
+        {
+            return Err(ConfigError::Contradiction {
+                path: format!("POST {}", route.path),
+                reason: "by RFC 9111 no POST is answered from a cache (RFC 9110, section 9.3.3): \
+                         remove the route, or `.rfc9111()`",
+            });
         }
         let rules = compile(&self.declarations)?;
         Ok(Cache::new(self.store, rules, self.settings))

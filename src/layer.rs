@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http_body::Body;
 use tower_layer::Layer;
 
 use crate::cache::Cache;
+use crate::replay::{ReplayBody, Replayers};
 use crate::service::CacheService;
 
 /// A [`Layer`] that caches the responses of the service it wraps, by the routes and rules of one
@@ -19,11 +22,13 @@ use crate::service::CacheService;
 pub struct CacheLayer {
     cache: Cache,
     prefix: Option<Arc<str>>,
+    /// Behind one pointer, since services are cloned for each request.
+    replayers: Arc<Replayers>,
 }
 
 impl CacheLayer {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache, prefix: None }
+        Self { cache, prefix: None, replayers: Arc::default() }
     }
 
     /// Says that what reaches the layer has lost this much of its path: `/v1` where a router that
@@ -35,12 +40,60 @@ impl CacheLayer {
         self.prefix = Some(prefix.trim_end_matches('/').into());
         self
     }
+
+    /// Says how a request body of this type is made of what the cache has read of it, for routes of
+    /// [QUERY](crate::Route::query_method) and [POST](crate::Route::post): their content is part of
+    /// the key, and the handler is to get it all the same.
+    ///
+    /// With the feature `axum` the layer knows axum's own body. Requests whose body is of another
+    /// type go past the cache on such routes (`detail=body-type`). A type that can't be made of
+    /// another body, as hyper's `Incoming`, is boxed before it comes to the layer:
+    ///
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use bytes::Bytes;
+    /// # use http::{Request, Response};
+    /// # use http_body_util::Full;
+    /// # use tower::{ServiceBuilder, service_fn};
+    /// # use tower_response_cache::{Cache, MemoryStore, Route};
+    /// use http_body_util::combinators::UnsyncBoxBody;
+    /// use hyper::body::Incoming;
+    ///
+    /// type Body = UnsyncBoxBody<Bytes, hyper::Error>;
+    ///
+    /// # let cache = Cache::builder(MemoryStore::new())
+    /// #     .route(Route::query_method("/search").tenantless().same_for_all_users())
+    /// #     .build()?;
+    /// # let handler = service_fn(async |_: Request<Body>| {
+    /// #     Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    /// # });
+    /// let service = ServiceBuilder::new()
+    ///     .map_request(|request: Request<Incoming>| request.map(Body::new))
+    ///     .layer(cache.layer().replay(Body::new))
+    ///     .service(handler);
+    /// # fn serves<S: tower::Service<Request<Incoming>>>(_: S) {}
+    /// # serves(service);
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    pub fn replay<B>(mut self, make: impl Fn(ReplayBody<B>) -> B + Send + Sync + 'static) -> Self
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Send,
+    {
+        Arc::make_mut(&mut self.replayers).add(make);
+        self
+    }
 }
 
 impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CacheService::new(inner, self.cache.clone(), self.prefix.clone())
+        CacheService::new(
+            inner,
+            self.cache.clone(),
+            self.prefix.clone(),
+            Arc::clone(&self.replayers),
+        )
     }
 }

@@ -95,6 +95,7 @@ mod layer;
 mod service;
 mod future;
 mod body;
+mod replay;
 
 mod builder;
 mod cache;
@@ -118,6 +119,7 @@ pub use self::policy::{
     ConfigError, Identity, InvalidationSet, On, ResponseGroups, ResponseTtl, Route, Scope,
     ScopeError, Tenant,
 };
+pub use self::replay::ReplayBody;
 pub use self::service::CacheService;
 pub use self::store::{MemoryStore, Store};
 #[cfg(feature = "redis")]

@@ -13,6 +13,7 @@ use crate::body::ResponseBody;
 use crate::cache::Cache;
 use crate::flow::{self, Admission, Handled, Origin};
 use crate::future::ResponseFuture;
+use crate::replay::Replayers;
 
 /// A service that answers from the cache, and from `S` where it can't.
 ///
@@ -27,11 +28,17 @@ pub struct CacheService<S> {
     inner: S,
     cache: Cache,
     prefix: Option<Arc<str>>,
+    replayers: Arc<Replayers>,
 }
 
 impl<S> CacheService<S> {
-    pub(crate) fn new(inner: S, cache: Cache, prefix: Option<Arc<str>>) -> Self {
-        Self { inner, cache, prefix }
+    pub(crate) fn new(
+        inner: S,
+        cache: Cache,
+        prefix: Option<Arc<str>>,
+        replayers: Arc<Replayers>,
+    ) -> Self {
+        Self { inner, cache, prefix, replayers }
     }
 }
 
@@ -60,7 +67,7 @@ where
         let (parts, body) = request.into_parts();
         let admission = flow::admit(shared, &parts, self.prefix.as_deref(), matched);
         let mut request = Request::from_parts(parts, body);
-        if matches!(admission, Admission::Read(_)) {
+        if matches!(admission, Admission::Read(_) | Admission::Content(_)) {
             Handled::mark(shared, request.extensions_mut());
         }
         let shared = Arc::clone(shared);
@@ -69,6 +76,10 @@ where
         let origin = Origin::new(mem::replace(&mut self.inner, clone), request);
         match admission {
             Admission::Read(read) => ResponseFuture::flow(flow::read(shared, read, origin)),
+            Admission::Content(read) => {
+                let replayer = self.replayers.of::<B>();
+                ResponseFuture::flow(flow::read_content(shared, read, replayer, origin))
+            }
             Admission::Write(write) => ResponseFuture::flow(flow::write(shared, write, origin)),
             Admission::Bypass(bypass) => ResponseFuture::flow(flow::bypass(shared, bypass, origin)),
         }

@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
 
 use super::admit_write::admit_write;
+use super::content::{Contentless, bypass_on};
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, forward};
@@ -23,12 +24,14 @@ use crate::key::{
 };
 use crate::policy::{CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users};
 use crate::protocol::serve::request_control;
-use crate::protocol::{Fwd, RequestBypass, bypass_by_request};
+use crate::protocol::{Fwd, RequestBypass};
 use crate::telemetry::Bypass;
 
 /// Which way a request on a configured route goes.
 pub(crate) enum Admission {
     Read(Box<Read>),
+    /// A read, once the request's content has been read.
+    Content(Contentless),
     Write(Box<Write>),
     Bypass(Passed),
 }
@@ -37,6 +40,18 @@ pub(crate) enum Admission {
 pub(crate) struct Passed {
     why: Bypass,
     refuse: bool,
+}
+
+impl Passed {
+    /// One that is answered by the handler.
+    pub(super) fn by(why: Bypass) -> Self {
+        Self { why, refuse: false }
+    }
+
+    #[cfg(test)]
+    pub(super) fn why(&self) -> Bypass {
+        self.why
+    }
 }
 
 /// Works out a request's tenant and key, or why it has none.
@@ -49,6 +64,9 @@ pub(crate) fn admit(
     with_full_path(&parts.uri, &parts.extensions, prefix, |path| match matched {
         Matched::Write => Admission::Write(Box::new(admit_write(shared, parts, path))),
         Matched::Read(route) => match admit_read(shared, parts, path, route) {
+            Ok(read) if read.route.method.has_content() => {
+                Admission::Content(Contentless::new(read))
+            }
             Ok(read) => Admission::Read(Box::new(read)),
             Err(why) => {
                 let refuse = shared.settings.refuse_without_tenant
@@ -82,7 +100,9 @@ where
 
 fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
     let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
-    let mut alone = match bypass_by_request(&parts.method, &parts.headers) {
+    let route = &shared.rules.routes[index];
+    let wishes = wishes_of(&parts.headers);
+    let mut alone = match bypass_on(route, parts, wishes.as_deref())? {
         None => None,
         // What is stored can answer these; a handler's answer to them is for one client.
         Some(RequestBypass::Range) => Some(Bypass::Range),
@@ -92,16 +112,16 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         Some(RequestBypass::Content) => return Err(Bypass::Content),
         Some(_) => return Err(Bypass::Upgrade),
     };
-    let route = &shared.rules.routes[index];
-    let found = shared.rules.reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
+    let reads = shared.rules.reads.of(route.method);
+    let found = reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
     let params = Params::new(found.params.iter());
     let space = space_of(shared, parts, &params, route.tenantless)?;
-    let mut variant = String::from("GET");
+    let mut variant = String::from(route.method.as_str());
     push_identity(route, parts, &params, rfc9111, &mut variant)?;
     push_headers(route, parts, &mut variant);
     if variant.len() > shared.settings.max_variant {
         let digest = blake3::hash(variant.as_bytes()).to_hex();
-        variant = format!("GET;@#{digest}");
+        variant = format!("{};@#{digest}", route.method);
     }
     let mut normal = String::with_capacity(path.len());
     normalize_path(path, &mut normal).map_err(|error| match error {
@@ -126,7 +146,6 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         names.push_all_tenants();
     }
     let head = parts.method == Method::HEAD;
-    let wishes = wishes_of(&parts.headers);
     let wants = rfc9111.then(|| Box::new(request_control(&parts.headers)));
     if wants.as_ref().is_some_and(|wants| wants.no_store) {
         // RFC 9111, section 5.2.1.5: it may be answered from what is stored.

@@ -62,8 +62,8 @@ fn add_own_path(
     canonical_path: &str,
     write: &mut Write,
 ) {
-    let reads = &shared.rules.reads;
-    for found in [reads.raw.at(path), reads.canonical.at(path)].into_iter().flatten() {
+    let tables = shared.rules.reads.tables();
+    for found in tables.flat_map(|reads| [reads.raw.at(path), reads.canonical.at(path)]).flatten() {
         let route = &shared.rules.routes[*found.value];
         let params = Params::new(found.params.iter());
         if let Ok(space) = space_of(shared, parts, &params, route.tenantless) {

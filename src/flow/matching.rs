@@ -7,6 +7,7 @@ use http::{Extensions, Method, Request, Uri};
 
 use super::shared::Shared;
 use crate::key::normalize_path_lossy;
+use crate::policy::ReadMethod;
 
 /// Which table a request was found in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +25,22 @@ pub(crate) fn match_route<B>(
     let method = request.method();
     let rules = &shared.rules;
     with_full_path(request.uri(), request.extensions(), prefix, |path| {
-        if matches!(*method, Method::GET | Method::HEAD) {
-            let index = *rules.reads.raw.at(path).ok()?.value;
-            let route = &rules.routes[index];
-            let passes = route.uncached
-                || is_shadowed(&route.name, request.extensions())
-                || Handled::is_by(shared, request.extensions());
-            return (!passes).then_some(Matched::Read(index));
+        let read = ReadMethod::of_request(method)
+            .and_then(|method| rules.reads.of(method).raw.at(path).ok());
+        if let Some(found) = read {
+            let route = &rules.routes[*found.value];
+            if Handled::is_by(shared, request.extensions()) {
+                return None;
+            }
+            if !route.uncached && !is_shadowed(&route.name, request.extensions()) {
+                return Some(Matched::Read(*found.value));
+            }
         }
         if method.is_safe() || method.as_str() == "QUERY" {
             return None;
         }
         // A path that is spelled otherwise may reach the same handler.
-        let is_known = rules.reads.raw.at(path).is_ok()
+        let is_known = rules.reads.tables().any(|reads| reads.raw.at(path).is_ok())
             || rules.writes.get(method).is_some_and(|table| table.raw.at(path).is_ok())
             || (path.contains('%') || path.contains("/."))
                 && is_known_normalized(shared, method, path);
@@ -90,7 +94,7 @@ impl Handled {
 fn is_known_normalized(shared: &Shared, method: &Method, path: &str) -> bool {
     let mut canonical = String::with_capacity(path.len());
     normalize_path_lossy(path, &mut canonical);
-    shared.rules.reads.canonical.at(&canonical).is_ok()
+    shared.rules.reads.tables().any(|reads| reads.canonical.at(&canonical).is_ok())
         || shared
             .rules
             .writes

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `matching` | which route |
 //! | `admit`, `admit_write` | which tenant, which key, which scopes; or why not |
+//! | `content` | a request's content, where it is part of the key |
 //! | `read` | the order of the steps of a read |
 //! | `lookup` | ask the store, and judge what it has |
 //! | `variants` | which of the key's variants, where responses vary |
@@ -25,6 +26,7 @@ mod admit_write;
 mod at_end;
 mod coalesce;
 mod collect;
+mod content;
 mod fill;
 mod flights;
 mod freshen;
@@ -47,6 +49,7 @@ mod write;
 
 pub(crate) use self::admit::{Admission, admit, bypass};
 pub(crate) use self::at_end::AtEnd;
+pub(crate) use self::content::read_content;
 pub(crate) use self::invalidation::invalidate;
 pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;

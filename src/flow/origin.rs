@@ -51,6 +51,11 @@ impl<S: Handler<B>, B> Origin<S, B> {
         self.request.headers()
     }
 
+    /// The service and its request.
+    pub(crate) fn into_parts(self) -> (S, Request<B>) {
+        (self.service, self.request)
+    }
+
     /// The request, to be changed before the handler sees it.
     pub(crate) fn request_mut(&mut self) -> &mut Request<B> {
         &mut self.request

@@ -89,16 +89,18 @@ fn add_named(shared: &Shared, target: &Target, response: &HeaderMap, moves: &mut
     for named in also_invalid(&target.uri, &target.headers, response) {
         let mut path = String::new();
         normalize_path_lossy(named.path(), &mut path);
-        let Ok(found) = shared.rules.reads.canonical.at(&path) else { continue };
-        let route = &shared.rules.routes[*found.value];
-        if route.own_writes == OwnWrites::Ignore {
-            continue;
+        let tables = shared.rules.reads.tables();
+        for found in tables.filter_map(|reads| reads.canonical.at(&path).ok()) {
+            let route = &shared.rules.routes[*found.value];
+            if route.own_writes == OwnWrites::Ignore {
+                continue;
+            }
+            let tenantless = route.tenantless.then(|| shared.rules.tenantless_space());
+            let Some(space) = tenantless.or_else(|| target.space.clone()) else { continue };
+            let mut scopes = ScopeNames::new(&space);
+            scopes.push(&format!("path:{path}"));
+            push(moves, scopes, &shared.own_effect());
         }
-        let tenantless = route.tenantless.then(|| shared.rules.tenantless_space());
-        let Some(space) = tenantless.or_else(|| target.space.clone()) else { continue };
-        let mut scopes = ScopeNames::new(&space);
-        scopes.push(&format!("path:{path}"));
-        push(moves, scopes, &shared.own_effect());
     }
 }
 

@@ -145,10 +145,16 @@ impl Names {
         let slot = xxh3_64(selection) % u64::from(slots.max(1));
         let suffix = format!(";@~{slot}");
         let mut names = self.clone();
-        names.buffer.insert_str(names.text - 1, &suffix);
-        names.text += suffix.len();
-        names.ends.iter_mut().for_each(|end| *end += suffix.len());
+        names.extend_variant(&suffix);
         names
+    }
+
+    /// Adds to the variant, which is then that of another entry. `more` must not contain a space.
+    pub fn extend_variant(&mut self, more: &str) {
+        debug_assert!(!more.contains(' '));
+        self.buffer.insert_str(self.text - 1, more);
+        self.text += more.len();
+        self.ends.iter_mut().for_each(|end| *end += more.len());
     }
 
     /// Adds the scope of the tenant with this text.

@@ -17,10 +17,10 @@ use self::draft::Draft;
 use self::known::Known;
 use self::table::Table;
 use super::route::{Route, Users};
-use super::rules::{Rules, Set};
+use super::rules::{Reads, Rules, Set};
 use super::scopes::Scope;
 use super::set::InvalidationSet;
-use super::{ConfigError, On, Tenant};
+use super::{ConfigError, On, ReadMethod, Tenant};
 use crate::key::Space;
 
 /// What the app has declared.
@@ -71,10 +71,10 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     let all_tenants =
         rules.iter().any(|rule| rule.all_tenants) || sets.values().any(|set: &Set| set.all_tenants);
 
-    let mut reads = Table::default();
+    let mut reads = ReadMethod::ALL.map(|_| Table::default());
     let mut routes = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
-        reads.push(&draft.path, index);
+        reads[draft.method as usize].push(&draft.path, index);
         routes.push(Arc::new(draft.finish(&declared)?));
     }
     let mut writes: HashMap<Method, Table> = HashMap::new();
@@ -82,12 +82,13 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         let path = parse_path(&rule.path)?;
         writes.entry(rule.method.clone()).or_default().push(&path, index);
     }
+    let [get, query, post] = reads.map(Table::finish_single);
     let writes = writes.into_iter().map(|(method, table)| Ok((method, table.finish()?)));
     Ok(Rules {
         namespace: declarations.namespace.as_str().into(),
         tenant: declarations.tenant.clone(),
         routes,
-        reads: reads.finish_single()?,
+        reads: Reads([get?, query?, post?]),
         writes: writes.collect::<Result<_, ConfigError>>()?,
         mutations: rules,
         sets,

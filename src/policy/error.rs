@@ -76,6 +76,13 @@ pub enum ConfigError {
     },
     /// A rule or a set has no targets.
     NoTargets(String),
+    /// A route is for a method whose responses can't be cached.
+    RouteMethod {
+        /// The path template.
+        path: String,
+        /// The method.
+        method: String,
+    },
     /// A rule is for a method that must not change anything (RFC 9110, section 9.2.1).
     SafeMethod(String),
     /// A set of this name exists already.
@@ -87,9 +94,10 @@ pub enum ConfigError {
         /// The range.
         allowed: &'static str,
     },
-    /// A rule or set says two things that exclude each other: a soft invalidation and a fence, say.
+    /// A declaration says two things that exclude each other, or two declarations do: a soft
+    /// invalidation and a fence, a cached POST and a rule for it.
     Contradiction {
-        /// The rule or set.
+        /// The declaration.
         path: String,
         /// What excludes what.
         reason: &'static str,
@@ -150,6 +158,10 @@ impl fmt::Display for ConfigError {
             Self::NoTargets(declaration) => write!(
                 f,
                 "{declaration} invalidates nothing: add `.path(…)`, `.subtree(…)` or another target"
+            ),
+            Self::RouteMethod { path, method } => write!(
+                f,
+                "{method} {path}: responses to GET, QUERY and POST can be cached, to no other method"
             ),
             Self::SafeMethod(declaration) => write!(
                 f,

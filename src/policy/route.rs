@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::request::Parts;
+use http::{Method, StatusCode};
 
 use super::Identity;
 
@@ -13,7 +13,8 @@ use super::Identity;
 ///
 /// The path is a template as axum writes it, and counts from the root, whatever routers are nested
 /// in between. A request on it is answered from the cache if one was stored before under the same
-/// *key*: by default the path and all of the query. HEAD is answered from what GET stored.
+/// *key*: by default the path and all of the query. HEAD is answered from what GET stored. Routes
+/// of other methods than GET have the request's content in the key too.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,6 +31,7 @@ use super::Identity;
 #[derive(Clone)]
 #[must_use]
 pub struct Route {
+    pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) ttl: Option<Duration>,
     pub(crate) ttl_with: Option<TtlWith>,
@@ -42,6 +44,7 @@ pub struct Route {
     pub(crate) tenantless: bool,
     pub(crate) tags: Vec<String>,
     pub(crate) max_body: Option<usize>,
+    pub(crate) max_request_body: Option<usize>,
     pub(crate) allow_longer: bool,
     pub(crate) etag: Etag,
     pub(crate) own_writes: OwnWrites,
@@ -91,7 +94,57 @@ pub(crate) struct Refusals {
 impl Route {
     /// The route that answers GET, and HEAD with it, on `path`.
     pub fn get(path: impl Into<String>) -> Self {
+        Self::method(Method::GET, path)
+    }
+
+    /// The route that answers QUERY (RFC 10008) on `path`: a read that says in its content what it
+    /// asks for.
+    ///
+    /// The key holds a digest of the content, with its `Content-Type` and `Content-Encoding`
+    /// (section 2.7). The content is compared byte for byte: two spellings of one query are two
+    /// queries. It is read up to [`max_request_body`](Self::max_request_body), and the handler
+    /// gets it unchanged; for other bodies than axum's, see
+    /// [`CacheLayer::replay`](crate::CacheLayer::replay). Conditions and ranges are answered as for
+    /// GET (sections 2.6 and 2.8).
+    ///
+    /// Reading the content is what answers `Expect: 100-continue`, so whatever refuses requests
+    /// belongs outside the layer.
+    ///
+    /// ```
+    /// use tower_response_cache::Route;
+    ///
+    /// let search = Route::query_method("/search").max_request_body(4096);
+    /// ```
+    pub fn query_method(path: impl Into<String>) -> Self {
+        Self::method(Method::from_bytes(b"QUERY").unwrap_or_default(), path)
+    }
+
+    /// The route whose handler answers POST on `path`, and *changes nothing*: a search that does
+    /// not fit into a query, a GraphQL endpoint without mutations.
+    ///
+    /// As with [`query_method`](Self::query_method) the content is in the key. A request on it is no
+    /// write: it invalidates nothing, not even when the cache is passed by. On other paths POST is
+    /// as unsafe as ever. A request with a condition or a range goes past the cache, since they
+    /// are not defined for POST (RFC 9110, sections 13.2.1 and 14.2).
+    ///
+    /// HTTP itself would let a cache answer only GET and HEAD with the response to a POST, and that
+    /// only if the response says so (RFC 9110, section 9.3.3). So a cache in the attitude of
+    /// [`rfc9111`](crate::CacheBuilder::rfc9111) refuses such a route.
+    ///
+    /// ```
+    /// use tower_response_cache::Route;
+    ///
+    /// let search = Route::post("/search");
+    /// ```
+    pub fn post(path: impl Into<String>) -> Self {
+        Self::method(Method::POST, path)
+    }
+
+    /// The route that answers this method on `path`: GET, QUERY or POST, each as its own function
+    /// says. One path may have a route for each of them.
+    pub fn method(method: Method, path: impl Into<String>) -> Self {
         Self {
+            method,
             path: path.into(),
             ttl: None,
             ttl_with: None,
@@ -104,6 +157,7 @@ impl Route {
             tenantless: false,
             tags: Vec::new(),
             max_body: None,
+            max_request_body: None,
             allow_longer: false,
             etag: Etag::AsGiven,
             own_writes: OwnWrites::Invalidate,
@@ -211,6 +265,16 @@ impl Route {
         self
     }
 
+    /// The largest content of a request that is read for its key, in bytes; a request with a larger
+    /// one goes past the cache, and the handler gets all of it. The cache's
+    /// ([`CacheBuilder::max_request_body`](crate::CacheBuilder::max_request_body)) if not set.
+    ///
+    /// For routes of QUERY and POST alone.
+    pub fn max_request_body(mut self, bytes: usize) -> Self {
+        self.max_request_body = Some(bytes);
+        self
+    }
+
     /// Lets the handler's `Cache-Control: max-age` lengthen the TTL; without it, only shorten.
     pub fn allow_longer(mut self) -> Self {
         self.allow_longer = true;
@@ -313,6 +377,9 @@ impl Route {
 
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("Route")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }

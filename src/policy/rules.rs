@@ -10,7 +10,7 @@ use super::compile::may_be_equal;
 use super::identity::Source;
 use super::route::{Etag, OwnWrites, Refusals, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
-use super::{Canonical, Effect, MAX_TTL, Tenant};
+use super::{Canonical, Effect, MAX_TTL, ReadMethod, Tenant};
 use crate::entry::Millis;
 use crate::key::{KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space};
 
@@ -19,7 +19,7 @@ pub(crate) struct Rules {
     pub(crate) namespace: Arc<str>,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) routes: Vec<Arc<CachedRoute>>,
-    pub(crate) reads: PathTable<usize>,
+    pub(crate) reads: Reads,
     pub(crate) writes: HashMap<Method, PathTable<Vec<usize>>>,
     pub(crate) mutations: Vec<WriteRule>,
     pub(crate) sets: HashMap<String, Set>,
@@ -27,6 +27,21 @@ pub(crate) struct Rules {
     pub(crate) declared: Vec<Declared>,
     /// Some rule moves all tenants at once, so that every key has that scope.
     pub(crate) all_tenants: bool,
+}
+
+/// The cached routes by their paths, for each method.
+pub(crate) struct Reads(pub(super) [PathTable<usize>; ReadMethod::ALL.len()]);
+
+impl Reads {
+    /// The routes of this method.
+    pub(crate) fn of(&self, method: ReadMethod) -> &PathTable<usize> {
+        &self.0[method as usize]
+    }
+
+    /// The routes of each method: a write on a path concerns all of them.
+    pub(crate) fn tables(&self) -> impl Iterator<Item = &PathTable<usize>> {
+        self.0.iter()
+    }
 }
 
 /// Path templates, as they are written and as normalised paths meet them.
@@ -42,6 +57,7 @@ pub(crate) struct PathTable<T> {
 pub(crate) struct CachedRoute {
     /// The path template, for logs and metrics.
     pub(crate) name: Arc<str>,
+    pub(crate) method: ReadMethod,
     pub(crate) key: KeyTemplate,
     pub(crate) query: Query,
     /// Headers in the key, sorted.
@@ -55,6 +71,7 @@ pub(crate) struct CachedRoute {
     pub(crate) statuses: Vec<(StatusCode, Duration)>,
     pub(crate) jitter: u8,
     pub(crate) max_body: Option<usize>,
+    pub(crate) max_request_body: Option<usize>,
     pub(crate) allow_longer: bool,
     pub(crate) etag: Etag,
     pub(crate) own_writes: OwnWrites,
@@ -181,8 +198,9 @@ impl Rules {
         let path = text.split_once(':').map_or("", |(_, path)| path);
         match template.kind() {
             ScopeKind::Path => {
-                let found = self.reads.canonical.at(path);
-                found.is_ok_and(|found| {
+                let mut found =
+                    self.reads.tables().filter_map(|table| table.canonical.at(path).ok());
+                found.any(|found| {
                     let route = &self.routes[*found.value];
                     route.tenantless == tenantless && route.has_own_path()
                 })

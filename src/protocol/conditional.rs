@@ -26,7 +26,7 @@ pub enum Precondition {
 
 /// What the conditions of a request make of a stored response, in the order of RFC 9110 13.2.2.
 ///
-/// Another method than GET and HEAD, and another stored status than a 2xx, passes (RFC 9110
+/// Another method than GET, HEAD and QUERY (RFC 10008 2.6), and another stored status than a 2xx, passes (RFC 9110
 /// 13.2.1). A condition that is no date, or is one where there must be a single one and are
 /// several, is as if it were absent (RFC 9110 13.1.3, 13.1.4); a malformed list of entity tags is
 /// there, but names none.
@@ -43,7 +43,8 @@ pub fn evaluate(
     stored_status: StatusCode,
     stored_headers: &HeaderMap,
 ) -> Precondition {
-    if !matches!(*method, Method::GET | Method::HEAD) || !stored_status.is_success() {
+    let is_read = matches!(*method, Method::GET | Method::HEAD) || method.as_str() == "QUERY";
+    if !is_read || !stored_status.is_success() {
         return Precondition::Pass;
     }
     if let Some(named) = etag::named(request_headers, &IF_MATCH) {

@@ -29,5 +29,7 @@ pub use self::cache_status::{CacheStatus, Forwarded, Fwd, Outcome};
 pub use self::date::http_date;
 pub use self::hop_by_hop::strip;
 pub use self::lifetime::lifetime;
-pub use self::request::{Credentials, RequestBypass, bypass_by_request, has_credentials};
+pub use self::request::{
+    Credentials, RequestBypass, bypass_beside_content, bypass_by_request, has_credentials,
+};
 pub use self::storable::{StorableRules, Uncacheable, body_refusal, response_refusal};

@@ -15,7 +15,7 @@ use super::{CacheControl, Extent, Uncacheable};
 ///
 /// As RFC 9111 3 has it, with these choices:
 ///
-/// - Answers to GET and HEAD alone; never a 206, nor what answers one request's condition (304,
+/// - Answers to GET and HEAD, and to QUERY if its content is in the key (RFC 10008 2.7); never a 206, nor what answers one request's condition (304,
 ///   412, 416).
 /// - `no-store` forbids, unless `must-understand` stands beside it and the status is one of those
 ///   understood (RFC 9111 5.2.2.3): those of RFC 9110 15.1.
@@ -39,7 +39,7 @@ pub fn storable_rfc9111(
     max_body: u64,
 ) -> Option<Uncacheable> {
     let (control, headers) = (head.control, head.headers);
-    if !matches!(*method, Method::GET | Method::HEAD) {
+    if !matches!(*method, Method::GET | Method::HEAD) && method.as_str() != "QUERY" {
         return Some(Uncacheable::Method);
     }
     if request.no_store {

@@ -26,7 +26,7 @@ pub enum RangeAnswer {
 /// What of a stored body of `length` bytes the request asks for.
 ///
 /// To be asked after the other conditions ([`evaluate`](super::conditional::evaluate), RFC 9110
-/// 13.2.2), and for GET and a stored 200 only: all else is answered whole (RFC 9110 14.2). So are
+/// 13.2.2), and for GET, QUERY (RFC 10008 2.8) and a stored 200 only: all else is answered whole (RFC 9110 14.2). So are
 /// several ranges, other units than bytes, a malformed `Range`, and an `If-Range` that does not
 /// hold (RFC 9110 13.1.5): a server may ignore any `Range`.
 #[must_use]
@@ -37,7 +37,8 @@ pub fn apply(
     stored_headers: &HeaderMap,
     length: u64,
 ) -> RangeAnswer {
-    if method != Method::GET || stored_status != StatusCode::OK {
+    let has_ranges = method == Method::GET || method.as_str() == "QUERY";
+    if !has_ranges || stored_status != StatusCode::OK {
         return RangeAnswer::Whole;
     }
     let mut lines = request_headers.get_all(RANGE).into_iter();

@@ -41,21 +41,32 @@ impl RequestBypass {
 /// Why this request must bypass the cache, if it must.
 #[must_use]
 pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
+    // RFC 9112 6.3: one of these says that there is content.
+    let has_content = headers.contains_key(TRANSFER_ENCODING)
+        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
+    another_protocol(method, headers)
+        .or(has_content.then_some(RequestBypass::Content))
+        .or_else(|| own_copy(headers))
+}
+
+/// As [`bypass_by_request`], for who has the content in the key (RFC 10008 2.7).
+#[must_use]
+pub fn bypass_beside_content(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
+    another_protocol(method, headers).or_else(|| own_copy(headers))
+}
+
+fn another_protocol(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
     if method == Method::CONNECT {
         return Some(RequestBypass::Connect);
     }
     // RFC 9110 7.8: an Upgrade that Connection does not name is not meant for this hop.
     let upgrades = headers.contains_key(UPGRADE)
         && list::members(headers, &CONNECTION).any(|o| o.eq_ignore_ascii_case(b"upgrade"));
-    if upgrades {
-        return Some(RequestBypass::Upgrade);
-    }
-    // RFC 9112 6.3: one of these says that there is content.
-    let has_content = headers.contains_key(TRANSFER_ENCODING)
-        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
-    if has_content {
-        return Some(RequestBypass::Content);
-    }
+    upgrades.then_some(RequestBypass::Upgrade)
+}
+
+/// What a request wants that is about its client's own copy.
+fn own_copy(headers: &HeaderMap) -> Option<RequestBypass> {
     if headers.contains_key(RANGE) {
         return Some(RequestBypass::Range);
     }

@@ -28,6 +28,15 @@ pub enum Bypass {
     RequestNoStore,
     /// The request has content, which is no part of a key.
     Content,
+    /// The request's content is over the limit, so that it can't be in the key.
+    RequestTooLarge,
+    /// The request's content did not come in time.
+    RequestTooSlow,
+    /// The request's content failed before its end.
+    RequestBroken,
+    /// The request's content can't be read and handed on: its type has no
+    /// [`replay`](crate::CacheLayer::replay).
+    BodyType,
     /// The request wants to change the protocol.
     Upgrade,
     /// The path has dot segments.
@@ -63,6 +72,10 @@ impl Bypass {
             Self::Precondition => "precondition",
             Self::RequestNoStore => "request-no-store",
             Self::Content => "content",
+            Self::RequestTooLarge => "request-too-large",
+            Self::RequestTooSlow => "request-too-slow",
+            Self::RequestBroken => "request-broken",
+            Self::BodyType => "body-type",
             Self::Upgrade => "upgrade",
             Self::DotSegment => "dot-segment",
             Self::MalformedEscape => "malformed-escape",

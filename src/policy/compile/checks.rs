@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use http::Method;
+
 use super::draft::Draft;
-use crate::key::{KeyTemplate, PathTemplate, ScopeTemplate, TemplateError, encode};
+use crate::key::{
+    KeyTemplate, PathTemplate, ScopeTemplate, Segment, TemplateError, encode, normalize_value_lossy,
+};
 use crate::policy::compile::Declarations;
 use crate::policy::identity::Source;
-use crate::policy::{ConfigError, Effect, MAX_TTL};
+use crate::policy::{ConfigError, Effect, MAX_TTL, ReadMethod};
 use crate::store::Mode;
 
 pub(super) fn parse_path(path: &str) -> Result<PathTemplate, ConfigError> {
@@ -111,7 +115,10 @@ pub(super) fn check_bound(
 pub(super) fn check_key_texts(drafts: &[Draft<'_>]) -> Result<(), ConfigError> {
     for (index, one) in drafts.iter().enumerate() {
         for other in &drafts[index + 1..] {
-            if one.route.tenantless == other.route.tenantless && one.key.may_collide(&other.key) {
+            if one.method == other.method
+                && one.route.tenantless == other.route.tenantless
+                && one.key.may_collide(&other.key)
+            {
                 return Err(ConfigError::AmbiguousKey {
                     path: one.route.path.clone(),
                     other: other.route.path.clone(),
@@ -120,6 +127,70 @@ pub(super) fn check_key_texts(drafts: &[Draft<'_>]) -> Result<(), ConfigError> {
         }
     }
     Ok(())
+}
+
+/// Refuses a rule whose requests would be taken for reads of a cached route.
+///
+/// The route must be a special case of the rule, as in routers; otherwise some path that the rule
+/// spells out would be read from the cache, and its write lost.
+pub(super) fn check_reads(
+    declaration: &str,
+    rule: (&Method, &PathTemplate),
+    drafts: &[Draft<'_>],
+) -> Result<(), ConfigError> {
+    let (method, path) = rule;
+    let same_method = drafts.iter().filter(|draft| {
+        Some(draft.method) == ReadMethod::of_request(method) && !draft.route.uncached
+    });
+    for draft in same_method {
+        let (rule, read) = (path.segments(), draft.path.segments());
+        if may_meet(rule, read) && !(covers(rule, read) && !covers(read, rule)) {
+            return Err(ConfigError::Contradiction {
+                path: declaration.to_owned(),
+                reason: "a cached route of the same method says that such requests change nothing: \
+                         remove one of the two",
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether some path fits both templates.
+fn may_meet(one: &[Segment], other: &[Segment]) -> bool {
+    match (one, other) {
+        ([], []) => true,
+        ([], _) | (_, []) => false,
+        ([Segment::Rest(_), ..], _) | (_, [Segment::Rest(_), ..]) => true,
+        ([Segment::Literal(one), ..], [Segment::Literal(other), ..])
+            if canonical(one) != canonical(other) =>
+        {
+            false
+        }
+        ([_, one @ ..], [_, other @ ..]) => may_meet(one, other),
+    }
+}
+
+/// Whether each path that fits the narrow template fits the wide one.
+fn covers(wide: &[Segment], narrow: &[Segment]) -> bool {
+    match (wide, narrow) {
+        ([], []) => true,
+        ([], _) | (_, []) => false,
+        ([Segment::Rest(_), ..], _) => true,
+        (_, [Segment::Rest(_), ..]) => false,
+        ([Segment::Literal(_), ..], [Segment::Param(_), ..]) => false,
+        ([Segment::Literal(wide), ..], [Segment::Literal(narrow), ..])
+            if canonical(wide) != canonical(narrow) =>
+        {
+            false
+        }
+        ([_, wide @ ..], [_, narrow @ ..]) => covers(wide, narrow),
+    }
+}
+
+fn canonical(literal: &str) -> String {
+    let mut text = String::with_capacity(literal.len());
+    normalize_value_lossy(literal, &mut text);
+    text
 }
 
 /// Whether two tags, each with some values, can be the same text.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderName;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::checks::{
     check_bound, check_parameter, check_source, check_tenancy, encoded, malformed, may_be_equal,
@@ -10,11 +11,11 @@ use super::checks::{
 };
 use crate::entry::Head;
 use crate::key::{KeyTemplate, PathTemplate, Reach, ScopeKind, ScopeTemplate};
-use crate::policy::ConfigError;
 use crate::policy::compile::Declarations;
 use crate::policy::route::{OwnWrites, Route, Users};
 use crate::policy::rules::{CachedRoute, Declared, Query};
 use crate::policy::scopes::ScopePlan;
+use crate::policy::{ConfigError, ReadMethod};
 
 /// How long a stale response is kept where the response has the word.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,6 +23,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A route on its way to be compiled.
 pub(super) struct Draft<'a> {
     pub(super) route: &'a Route,
+    pub(super) method: ReadMethod,
     pub(super) path: PathTemplate,
     pub(super) key: KeyTemplate,
     headers: Vec<HeaderName>,
@@ -36,6 +38,16 @@ impl<'a> Draft<'a> {
     pub(super) fn new(route: &'a Route, declarations: &Declarations) -> Result<Self, ConfigError> {
         let path = parse_path(&route.path)?;
         let name = || route.path.clone();
+        let Some(method) = ReadMethod::of_route(&route.method) else {
+            let method = route.method.to_string();
+            return Err(ConfigError::RouteMethod { path: name(), method });
+        };
+        if !method.has_content() && route.max_request_body.is_some() {
+            return Err(ConfigError::Contradiction {
+                path: format!("{method} {}", route.path),
+                reason: "only the content of QUERY and POST is read: remove `.max_request_body(…)`",
+            });
+        }
         let tenant_param = check_tenancy(&path, route.tenantless, declarations)?;
         let users = route.users.clone().or_else(|| declarations.users.clone());
         if let Some(Users::Per(identity)) = &users {
@@ -91,6 +103,10 @@ impl<'a> Draft<'a> {
         for header in &route.headers {
             headers.push(header.parse().map_err(|_| ConfigError::Header(header.clone()))?);
         }
+        if method.has_content() {
+            // RFC 10008, section 2.7: what the content means is part of what is asked.
+            headers.extend([CONTENT_TYPE, CONTENT_ENCODING]);
+        }
         headers.sort_by(|a: &HeaderName, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
         let mut tags = Vec::with_capacity(route.tags.len());
@@ -99,7 +115,7 @@ impl<'a> Draft<'a> {
             check_bound(&route.path, tag, &template, |name| path.params().any(|p| p == name))?;
             tags.push(template);
         }
-        Ok(Self { route, path, key, headers, tags, users, ttl, revalidate, rfc9111 })
+        Ok(Self { route, method, path, key, headers, tags, users, ttl, revalidate, rfc9111 })
     }
 
     /// Whether a target reaches a key of this route.
@@ -151,6 +167,7 @@ impl<'a> Draft<'a> {
         };
         Ok(CachedRoute {
             name: route.path.as_str().into(),
+            method: self.method,
             key: self.key,
             query,
             keyed_headers: self.headers,
@@ -161,6 +178,7 @@ impl<'a> Draft<'a> {
             statuses: route.statuses.clone(),
             jitter: route.jitter.unwrap_or(0),
             max_body: route.max_body,
+            max_request_body: route.max_request_body,
             allow_longer: route.allow_longer || self.rfc9111,
             etag: route.etag,
             own_writes: if route.uncached { OwnWrites::Ignore } else { route.own_writes },

@@ -1,6 +1,6 @@
 //! What rules, sets and scopes may move, held against what is cached.
 
-use super::checks::{check_bound, check_effect, check_tenancy, malformed, parse_path};
+use super::checks::{check_bound, check_effect, check_reads, check_tenancy, malformed, parse_path};
 use super::draft::Draft;
 use crate::key::ScopeTemplate;
 use crate::policy::compile::Declarations;
@@ -28,6 +28,7 @@ impl Known<'_> {
         }
         check_effect(&declaration, &rule.effect)?;
         let path = parse_path(&rule.path)?;
+        check_reads(&declaration, (&rule.method, &path), self.drafts)?;
         check_tenancy(&path, rule.tenantless, declarations)?;
         let targets = self.targets(&declaration, &rule.targets, rule.tenantless, false)?;
         for target in &targets {

@@ -93,7 +93,7 @@ fn conditions_rfc9110_13() {
     ];
     for (row, request, stored, expected) in rows {
         let (request, stored) = (headers(request), headers(stored));
-        for method in [Method::GET, Method::HEAD] {
+        for method in [Method::GET, Method::HEAD, Method::from_bytes(b"QUERY").unwrap()] {
             let found = evaluate(&method, &request, StatusCode::OK, &stored);
             assert_eq!(found, *expected, "{row} ({method})");
         }

@@ -99,7 +99,7 @@ fn storing_rfc9111_3() {
         ("too large", &[], 200, &[("content-length", "101")], "too-large"),
     ];
     for (row, request, status, response, expected) in rows {
-        for method in [Method::GET, Method::HEAD] {
+        for method in [Method::GET, Method::HEAD, Method::from_bytes(b"QUERY").unwrap()] {
             assert_eq!(found(&method, request, *status, response, false), *expected, "{row}");
         }
         for method in [Method::POST, Method::OPTIONS, Method::DELETE] {

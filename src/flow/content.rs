@@ -1,0 +1,94 @@
+//! A read whose content is part of its key: read first, then admitted.
+//!
+//! It comes before every flight, lease and look-up, so a client who sends slowly holds nothing but
+//! itself.
+
+use std::sync::Arc;
+
+use http::header::RANGE;
+use http::request::Parts;
+use http::{HeaderMap, Request};
+
+use super::admit::{Passed, bypass};
+use super::origin::{Answer, Handler, Origin};
+use super::read::{Read, read};
+use super::shared::Shared;
+use crate::policy::{CachedRoute, ReadMethod};
+use crate::protocol::{RequestBypass, bypass_beside_content, bypass_by_request};
+use crate::replay::{Limits, Replayer, Unread};
+use crate::telemetry::Bypass;
+
+/// A read whose names lack the content of the request.
+pub(crate) struct Contentless(Box<Read>);
+
+impl Contentless {
+    pub(super) fn new(read: Read) -> Self {
+        Self(Box::new(read))
+    }
+}
+
+/// Reads the request's content, and answers the read.
+///
+/// # Dropping
+///
+/// As [`read`]; before the content has come, nothing has begun.
+pub(crate) async fn read_content<S, B>(
+    shared: Arc<Shared>,
+    Contentless(mut admitted): Contentless,
+    replayer: Option<Arc<Replayer<B>>>,
+    origin: Origin<S, B>,
+) -> Answer<S, B>
+where
+    S: Handler<B>,
+    B: Send + 'static,
+{
+    let Some(replayer) = replayer else {
+        return bypass(shared, Passed::by(Bypass::BodyType), origin).await;
+    };
+    let limits = Limits {
+        most: admitted.route.max_request_body.unwrap_or(shared.settings.max_request_body),
+        time: shared.settings.request_body_timeout,
+    };
+    let (service, request) = origin.into_parts();
+    let (parts, body) = request.into_parts();
+    let (body, content) = replayer.read(body, limits).await;
+    let origin = Origin::new(service, Request::from_parts(parts, body));
+    match content {
+        Ok(content) => {
+            admitted.names.extend_variant(&content.variant());
+            read(shared, admitted, origin).await
+        }
+        Err(why) => {
+            let why = match why {
+                Unread::TooLarge => Bypass::RequestTooLarge,
+                Unread::TooSlow => Bypass::RequestTooSlow,
+                Unread::Broken => Bypass::RequestBroken,
+            };
+            bypass(shared, Passed::by(why), origin).await
+        }
+    }
+}
+
+/// Why a request on this route goes past the cache, or why a miss of it is answered alone.
+pub(super) fn bypass_on(
+    route: &CachedRoute,
+    parts: &Parts,
+    wishes: Option<&HeaderMap>,
+) -> Result<Option<RequestBypass>, Bypass> {
+    let (method, headers) = (&parts.method, &parts.headers);
+    match route.method {
+        ReadMethod::Get => Ok(bypass_by_request(method, headers)),
+        // RFC 10008, sections 2.6 and 2.8: conditions and ranges mean what they mean for GET.
+        ReadMethod::Query => Ok(bypass_beside_content(method, headers)),
+        ReadMethod::Post => match wishes {
+            None => Ok(bypass_beside_content(method, headers)),
+            // RFC 9110, section 14.2: no range is defined for POST. Section 13.2.1: conditions are
+            // for the handler, who knows what the POST selects.
+            Some(wishes) if wishes.contains_key(RANGE) => Err(Bypass::Range),
+            Some(_) => Err(Bypass::Precondition),
+        },
+    }
+}
+
+#[cfg(all(test, feature = "axum"))]
+mod tests;
