@@ -5,6 +5,8 @@
 mod support;
 
 mod allowances;
+mod bodies;
+mod bodies_of_others;
 mod config;
 mod conformance;
 mod fence;

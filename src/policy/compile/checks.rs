@@ -129,26 +129,32 @@ pub(super) fn check_key_texts(drafts: &[Draft<'_>]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Refuses a rule whose requests would be taken for reads of a cached route.
+/// Refuses a rule whose requests would be taken for reads of a cached route, so that a write would
+/// invalidate nothing.
 ///
-/// The route must be a special case of the rule, as in routers; otherwise some path that the rule
-/// spells out would be read from the cache, and its write lost.
+/// As in routers the narrower of two templates wins: a route may be a special case of the rule, and
+/// the rule a special case of a route where one that is not cached stands in between.
 pub(super) fn check_reads(
     declaration: &str,
-    rule: (&Method, &PathTemplate),
+    method: &Method,
+    path: &PathTemplate,
     drafts: &[Draft<'_>],
 ) -> Result<(), ConfigError> {
-    let (method, path) = rule;
-    let same_method = drafts.iter().filter(|draft| {
-        Some(draft.method) == ReadMethod::of_request(method) && !draft.route.uncached
-    });
-    for draft in same_method {
-        let (rule, read) = (path.segments(), draft.path.segments());
-        if may_meet(rule, read) && !(covers(rule, read) && !covers(read, rule)) {
+    let rule = path.segments();
+    let of_method =
+        || drafts.iter().filter(|draft| Some(draft.method) == ReadMethod::of_route(method));
+    let (uncached, cached): (Vec<_>, Vec<_>) = of_method()
+        .map(|draft| (draft.route.uncached, draft.path.segments()))
+        .partition(|(uncached, _)| *uncached);
+    let is_cleared = uncached.iter().any(|(_, read)| covers(rule, read) && covers(read, rule));
+    for (_, read) in cached {
+        let is_narrower = covers(rule, read) && !covers(read, rule);
+        let is_wider = covers(read, rule) && !covers(rule, read);
+        if may_meet(rule, read) && !is_narrower && !(is_wider && is_cleared) {
             return Err(ConfigError::Contradiction {
                 path: declaration.to_owned(),
                 reason: "a cached route of the same method says that such requests change nothing: \
-                         remove one of the two",
+                         remove one of the two, or declare a route for this path as `.uncached()`",
             });
         }
     }

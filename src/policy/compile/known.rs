@@ -28,7 +28,7 @@ impl Known<'_> {
         }
         check_effect(&declaration, &rule.effect)?;
         let path = parse_path(&rule.path)?;
-        check_reads(&declaration, (&rule.method, &path), self.drafts)?;
+        check_reads(&declaration, &rule.method, &path, self.drafts)?;
         check_tenancy(&path, rule.tenantless, declarations)?;
         let targets = self.targets(&declaration, &rule.targets, rule.tenantless, false)?;
         for target in &targets {

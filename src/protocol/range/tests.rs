@@ -67,6 +67,9 @@ fn ranges_rfc9110_14() {
         assert_eq!(get(&request, &stored, *length), *expected, "{row}");
         let head = apply(&Method::HEAD, &request, StatusCode::OK, &stored, *length);
         assert_eq!(head, Whole, "14.2 GET alone: {row}");
+        let query = Method::from_bytes(b"QUERY").unwrap();
+        let query = apply(&query, &request, StatusCode::OK, &stored, *length);
+        assert_eq!(query, *expected, "RFC 10008 2.8 as for GET: {row}");
         let other = apply(&Method::GET, &request, StatusCode::NOT_FOUND, &stored, *length);
         assert_eq!(other, Whole, "14.2 a 200 alone: {row}");
         request.append("range", HeaderValue::from_static(range));
