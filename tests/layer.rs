@@ -31,6 +31,8 @@ fn cache() -> Cache {
         .route(Route::get("/cached"))
         .route(Route::get("/v1/users"))
         .route(Route::get("/v2/users"))
+        .route(Route::post("/search"))
+        .route(Route::query_method("/search"))
         .build()
         .unwrap()
 }
@@ -149,7 +151,8 @@ async fn a_request_on_no_configured_route_costs_no_allocation() {
     let prefixed = cache().layer().prefix("/v1");
     for layer in [plain, prefixed] {
         let mut service = layer.layer(inner);
-        for method in [Method::GET, Method::PUT, Method::OPTIONS] {
+        let query = Method::from_bytes(b"QUERY").unwrap();
+        for method in [Method::GET, Method::PUT, Method::POST, query, Method::OPTIONS] {
             let ask = || {
                 let mut request = ask("/other/path?with=query");
                 *request.method_mut() = method.clone();

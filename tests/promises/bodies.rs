@@ -196,16 +196,20 @@ on_each_store! {
                     assert!(answer.body.ends_with(&bytes), "{method}");
                 }
             }
-            for (target, size, fits) in
-                [("/search", 1000, true), ("/search", 1001, false), ("/search/1", 3000, method == "POST")]
+            // The limit itself is within, and a route may have its own.
+            for (method, target, most) in
+                [("QUERY", "/search", 1000), ("POST", "/search", 1000), ("POST", "/search/1", 3000)]
             {
-                for body in [Body::from(bytes[..size].to_vec()), frames(vec![data(&bytes[..size])])] {
-                    let answer = send(&app, ask_at(method, "4", target, body)).await;
-                    assert_eq!(answer.cache_status().contains("request-too-large"), method == "POST" && !fits || target == "/search" && !fits, "{method} {target} {size} {answer:?}");
+                for (size, over) in [(most, false), (most + 1, true)] {
+                    let known = Body::from(bytes[..size].to_vec());
+                    for body in [known, frames(vec![data(&bytes[..size])])] {
+                        let answer = send(&app, ask_at(method, "4", target, body)).await;
+                        let passed = answer.cache_status().contains("request-too-large");
+                        assert_eq!(passed, over, "{method} {target} {size} {answer:?}");
+                    }
                 }
             }
         }
-        assert_eq!(app.cache.stats().mismatched, 0);
     }
 
     async fn an_error_of_the_body_is_the_handlers(backend: Backend) {
@@ -368,6 +372,63 @@ on_each_store! {
         assert_eq!(send(&app, ask("QUERY", "4", "a")).await.text(), "1 4 QUERY a");
     }
 
+    async fn a_stale_answer_is_asked_about_with_the_same_content(backend: Backend) {
+        let cache = Cache::builder(backend.store.clone())
+            .tenant(Tenant::header("x-gym-id"))
+            .same_for_all_users()
+            .route(
+                Route::query_method("/search")
+                    .ttl(Duration::from_millis(100))
+                    .revalidate(Duration::from_secs(60)),
+            );
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let handler = move |headers: HeaderMap, body: String| {
+            let is_asked = headers.get("if-none-match").is_some_and(|tag| tag == "\"1\"");
+            counted.fetch_add(usize::from(is_asked && body == "a"), Ordering::SeqCst);
+            let status = if is_asked { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+            async move { (status, [(header::ETAG, "\"1\"")], if is_asked { String::new() } else { body }) }
+        };
+        let app = App::of(cache, Router::new().route("/search", any(handler)));
+        for round in 0..2 {
+            let answer = send(&app, ask("QUERY", "4", "a")).await;
+            assert_eq!((answer.status, answer.text()), (StatusCode::OK, "a"), "{round}");
+            app.cache.settled().await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
+        }
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    async fn a_cache_by_rfc9111_stores_query(backend: Backend) {
+        let cache = Cache::builder(backend.store.clone())
+            .tenant(Tenant::header("x-gym-id"))
+            .same_for_all_users()
+            .route(Route::query_method("/search"))
+            .rfc9111();
+        let says = async |body: String| ([(header::CACHE_CONTROL, "max-age=60")], body);
+        let app = App::of(cache, Router::new().route("/search", any(says)));
+        send(&app, ask("QUERY", "4", "a")).await.assert_miss();
+        send(&app, ask("QUERY", "4", "a")).await.assert_hit();
+        send(&app, ask("QUERY", "4", "b")).await.assert_miss();
+    }
+
+    async fn p2_a_response_may_vary_beside_the_content(backend: Backend) {
+        let says = async |headers: HeaderMap, body: String| {
+            let language = headers.get("accept-language").map_or("", |value| value.to_str().unwrap());
+            ([(header::VARY, "accept-language")], format!("{language} {body}"))
+        };
+        let app = App::of(cache(backend.store.clone()), Router::new().route("/search", any(says)));
+        for round in 0..3 {
+            for (language, body) in [("de", "a"), ("de", "b"), ("en", "a"), ("en", "b")] {
+                let mut asked = ask("POST", "4", body);
+                asked.headers_mut().insert("accept-language", language.parse().unwrap());
+                let answer = send(&app, asked).await;
+                assert_eq!(answer.text(), format!("{language} {body}"));
+                assert!(round < 2 || answer.is_hit(), "{answer:?}");
+            }
+        }
+    }
+
     async fn p14_who_sends_slowly_or_leaves_holds_nobody_up(backend: Backend) {
         let cache = cache(backend.store.clone()).request_body_timeout(Duration::from_secs(60));
         let app = App::of(cache, echo_routes());
@@ -446,4 +507,25 @@ on_each_store! {
 
 fn patient_cache(store: Arc<dyn Store>) -> Cache {
     crate::support::app::patient(cache(store)).build().unwrap()
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_without_a_store_the_handler_has_the_content_too() {
+    let mut backend = crate::support::Backend::redis().await;
+    let cache =
+        cache(backend.store.clone()).lookup_timeout(Duration::from_millis(100)).build().unwrap();
+    let router = echo_routes().layer(cache.layer());
+    let app = App { cache, router, source: crate::support::app::Source::default() };
+    backend.server.as_mut().unwrap().pause();
+    let asked = READS.into_iter().flat_map(|method| ["a", "b"].map(|body| (method, body)));
+    let answers = asked.map(|(method, body)| {
+        let app = app.clone();
+        async move { (method, body, app.send(ask(method, "4", body)).await) }
+    });
+    for (method, body, answer) in future::join_all(answers).await {
+        answer.assert_bypass("store");
+        assert!(answer.text().ends_with(&format!(" 4 {method} {body}")), "{answer:?}");
+    }
+    backend.server.as_mut().unwrap().resume();
 }

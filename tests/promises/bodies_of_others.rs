@@ -202,6 +202,7 @@ fn build_refuses_what_can_not_be_meant() {
         (base().max_request_body(1 << 30), "16 MiB"),
         (base().request_body_timeout(Duration::ZERO), "request_body_timeout"),
         (base().route(Route::post("/x")).rfc9111(), "9.3.3"),
+        (base().route(Route::post("/x").revalidate(Duration::from_secs(1))), "revalidate"),
         (base().route(Route::post("/x")).route(Route::post("/x")), "/x"),
         (search().invalidate(On::post("/search/{other}").tenant()), "POST /search/{other}"),
         // A write that would be taken for a read.

@@ -63,6 +63,13 @@ impl<'a> Draft<'a> {
         for (status, ttl) in &route.statuses {
             within(&format!("the TTL of {} for {status}", route.path), *ttl)?;
         }
+        if method == ReadMethod::Post && route.revalidate.is_some_and(|window| !window.is_zero()) {
+            // RFC 9110, section 13.1.2: to another method than GET the answer would be 412.
+            return Err(ConfigError::Contradiction {
+                path: format!("{method} {}", route.path),
+                reason: "a POST can't ask whether a response is still good: remove `.revalidate(…)`",
+            });
+        }
         let rfc9111 = declarations.rfc9111;
         let by_default = if rfc9111 { DAY } else { Duration::ZERO };
         let revalidate = route.revalidate.unwrap_or(by_default);
