@@ -27,7 +27,7 @@
 //! ```text
 //!             on no configured route ───────────────────────────────▶ inner service, untouched
 //!            ╱
-//! request ──▶ admit: route, tenant, key, scopes
+//! request ──▶ admit: route, tenant, key, scopes (and the content of a QUERY)
 //!            ╲     ╲  no tenant, credentials, range, … ─────────────▶ inner service: bypass
 //!             ╲     ╲
 //!              ╲     read ─▶ look up: one MGET of the entry, its generations, its epoch

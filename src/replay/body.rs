@@ -65,7 +65,7 @@ impl<B: Body<Data = Bytes>> Body for ReplayBody<B> {
     fn is_end_stream(&self) -> bool {
         self.frames.is_empty()
             && self.error.is_none()
-            && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+            && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -10,7 +10,7 @@ use crate::key::{
 };
 use crate::policy::compile::Declarations;
 use crate::policy::identity::Source;
-use crate::policy::{ConfigError, Effect, MAX_TTL, ReadMethod};
+use crate::policy::{ConfigError, Effect, MAX_TTL, ReadMethod, Route};
 use crate::store::Mode;
 
 pub(super) fn parse_path(path: &str) -> Result<PathTemplate, ConfigError> {
@@ -129,6 +129,30 @@ pub(super) fn check_key_texts(drafts: &[Draft<'_>]) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// The method of a route, if a cache can read by it as the route says.
+pub(super) fn check_method(route: &Route) -> Result<ReadMethod, ConfigError> {
+    let Some(method) = ReadMethod::of_route(&route.method) else {
+        let (path, method) = (route.path.clone(), route.method.to_string());
+        return Err(ConfigError::RouteMethod { path, method });
+    };
+    let contradiction = |reason| {
+        let path = format!("{method} {}", route.path);
+        Err(ConfigError::Contradiction { path, reason })
+    };
+    if !method.has_content() && route.max_request_body.is_some() {
+        return contradiction(
+            "only the content of QUERY and POST is read: remove `.max_request_body(…)`",
+        );
+    }
+    // RFC 9110, section 13.1.2: to another method than GET the answer would be 412.
+    if method == ReadMethod::Post && route.revalidate.is_some_and(|window| !window.is_zero()) {
+        return contradiction(
+            "a POST can't ask whether a response is still good: remove `.revalidate(…)`",
+        );
+    }
+    Ok(method)
+}
+
 /// Refuses a rule whose requests would be taken for reads of a cached route, so that a write would
 /// invalidate nothing.
 ///
@@ -182,8 +206,7 @@ fn covers(wide: &[Segment], narrow: &[Segment]) -> bool {
         ([], []) => true,
         ([], _) | (_, []) => false,
         ([Segment::Rest(_), ..], _) => true,
-        (_, [Segment::Rest(_), ..]) => false,
-        ([Segment::Literal(_), ..], [Segment::Param(_), ..]) => false,
+        (_, [Segment::Rest(_), ..]) | ([Segment::Literal(_), ..], [Segment::Param(_), ..]) => false,
         ([Segment::Literal(wide), ..], [Segment::Literal(narrow), ..])
             if canonical(wide) != canonical(narrow) =>
         {

@@ -6,8 +6,8 @@ use http::HeaderName;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 use super::checks::{
-    check_bound, check_parameter, check_source, check_tenancy, encoded, malformed, may_be_equal,
-    parse_path, within,
+    check_bound, check_method, check_parameter, check_source, check_tenancy, encoded, malformed,
+    may_be_equal, parse_path, within,
 };
 use crate::entry::Head;
 use crate::key::{KeyTemplate, PathTemplate, Reach, ScopeKind, ScopeTemplate};
@@ -38,16 +38,7 @@ impl<'a> Draft<'a> {
     pub(super) fn new(route: &'a Route, declarations: &Declarations) -> Result<Self, ConfigError> {
         let path = parse_path(&route.path)?;
         let name = || route.path.clone();
-        let Some(method) = ReadMethod::of_route(&route.method) else {
-            let method = route.method.to_string();
-            return Err(ConfigError::RouteMethod { path: name(), method });
-        };
-        if !method.has_content() && route.max_request_body.is_some() {
-            return Err(ConfigError::Contradiction {
-                path: format!("{method} {}", route.path),
-                reason: "only the content of QUERY and POST is read: remove `.max_request_body(…)`",
-            });
-        }
+        let method = check_method(route)?;
         let tenant_param = check_tenancy(&path, route.tenantless, declarations)?;
         let users = route.users.clone().or_else(|| declarations.users.clone());
         if let Some(Users::Per(identity)) = &users {
@@ -62,13 +53,6 @@ impl<'a> Draft<'a> {
         within(&format!("the TTL of {}", route.path), ttl)?;
         for (status, ttl) in &route.statuses {
             within(&format!("the TTL of {} for {status}", route.path), *ttl)?;
-        }
-        if method == ReadMethod::Post && route.revalidate.is_some_and(|window| !window.is_zero()) {
-            // RFC 9110, section 13.1.2: to another method than GET the answer would be 412.
-            return Err(ConfigError::Contradiction {
-                path: format!("{method} {}", route.path),
-                reason: "a POST can't ask whether a response is still good: remove `.revalidate(…)`",
-            });
         }
         let rfc9111 = declarations.rfc9111;
         let by_default = if rfc9111 { DAY } else { Duration::ZERO };
