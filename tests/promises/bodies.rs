@@ -76,6 +76,7 @@ fn frames(frames: Vec<Result<Frame<Bytes>, &'static str>>) -> Body {
     Body::new(StreamBody::new(stream::iter(frames)))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a step among those that may fail")]
 fn data(bytes: &[u8]) -> Result<Frame<Bytes>, &'static str> {
     Ok(Frame::data(Bytes::copy_from_slice(bytes)))
 }
@@ -224,6 +225,7 @@ on_each_store! {
             }
             send(&app, ask(method, "4", "abc")).await.assert_miss();
         }
+        app.cache.settled().await;
         assert_eq!(app.cache.stats().stored, 2);
     }
 
