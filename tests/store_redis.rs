@@ -397,6 +397,9 @@ async fn whatever_is_created_expires() {
     store.fill(&users, &snapshot, None, bytes.clone(), KEEP).await.unwrap();
     let token = request.lease.unwrap().0;
     store.fill(&users, &snapshot, Some(token), bytes.clone(), u64::MAX).await.unwrap();
+    let groups = ScopeNames::groups(&space(), ["a", "b"]);
+    store.stamp(&users, &snapshot, &groups, u64::MAX).await.unwrap();
+    store.invalidate(&groups, Mode::Hard).await.unwrap();
     let mut all = scopes();
     all.push_all_tenants();
     store.fence(&all, LeaseToken::random(), KEEP).await.unwrap();
@@ -405,7 +408,7 @@ async fn whatever_is_created_expires() {
     store.lift(&all, token).await.unwrap();
     let keys = server.raw(&[b"KEYS", b"*"]);
     let keys: Vec<&str> = keys.lines().filter(|line| line.starts_with("gym:")).collect();
-    assert!(keys.len() >= 6, "{keys:?}");
+    assert!(keys.len() >= 8, "{keys:?}");
     for key in keys {
         let left = server.raw(&[b"PTTL", key.as_bytes()]);
         let left: i64 = left.trim().trim_start_matches(':').parse().unwrap();

@@ -17,7 +17,11 @@ pub(super) fn canonical(mut state: State) -> State {
         names.redis(saved);
     }
     match &mut state.copied {
-        Some(Copied::Fill { snapshot, .. }) => names.snapshot(snapshot),
+        Some(Copied::Fill { snapshot, tag, .. }) => {
+            names.snapshot(snapshot);
+            names.maybe(tag);
+        }
+        Some(Copied::Stamp { snapshot, .. }) => names.snapshot(snapshot),
         Some(Copied::Script { id, .. }) => names.maybe(id),
         _ => {}
     }
@@ -28,7 +32,7 @@ pub(super) fn canonical(mut state: State) -> State {
     }
     for read in &mut state.reads {
         match &mut read.step {
-            ReadStep::Tag { entry, key } => {
+            ReadStep::Tag { entry, key, .. } => {
                 names.entry(entry);
                 names.key(key);
             }
@@ -39,8 +43,10 @@ pub(super) fn canonical(mut state: State) -> State {
     for flight in &mut state.flights {
         names.key(&mut flight.key);
         match &mut flight.phase {
-            Phase::Ready(Some(snapshot)) | Phase::Running { snapshot: Some(snapshot), .. } => {
+            Phase::Ready(Some(snapshot)) => names.snapshot(snapshot),
+            Phase::Running { snapshot: Some(snapshot), tag, .. } => {
                 names.snapshot(snapshot);
+                names.maybe(tag);
             }
             _ => {}
         }

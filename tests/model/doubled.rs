@@ -4,7 +4,6 @@ use super::machine::Model;
 use super::scenario::Kind;
 use super::state::{Id, Snapshot, State, Version, WriteStep};
 use super::story::{self, Story};
-use super::writes::script_name;
 
 /// A command that a cluster client will run a second time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,7 +11,9 @@ pub(super) enum Copied {
     /// The miss script.
     Miss { flight: u8, at: u8 },
     /// The pipeline that stores a body.
-    Fill { flight: u8, version: Version, snapshot: Snapshot },
+    Fill { flight: u8, version: Version, snapshot: Snapshot, tag: Option<Id> },
+    /// The script that stamps the tag.
+    Stamp { flight: u8, snapshot: Snapshot },
     /// A script of an invalidation; the id is the client's, where rule 1 is switched off.
     Script { write: u8, script: u8, id: Option<Id> },
     /// A fence; its second time is another fence with a deadline of its own.
@@ -32,17 +33,19 @@ impl Model {
                 let _ = s.redis.miss(&self.rules, flight, run, false, &mut s.mint);
                 format!("miss script of flight {}", flight + 1)
             }
-            Copied::Fill { flight, version, snapshot } => {
-                let tagged = self.scenario.tagged;
-                let from = (flight, run);
-                let _ = s.redis.fill(&self.rules, from, snapshot, version, tagged, &mut s.mint);
+            Copied::Fill { flight, version, snapshot, tag } => {
+                let _ = s.redis.fill(&self.rules, (flight, run), snapshot, version, tag);
                 format!("fill of flight {}", flight + 1)
+            }
+            Copied::Stamp { flight, snapshot } => {
+                let _ = s.redis.stamp(&self.rules, run, snapshot, &mut s.mint);
+                format!("stamp of flight {}", flight + 1)
             }
             Copied::Script { write, script, id } => {
                 let id = id.unwrap_or_else(|| s.mint.id());
                 let kind = self.scenario.writes[usize::from(write)].0;
                 s.redis.script(&self.rules, kind, script, id, &mut s.mint);
-                format!("script of write {}, which {}", write + 1, script_name(kind, script))
+                format!("script of write {}, which {}", write + 1, self.script_name(kind, script))
             }
             Copied::Fence { write } => {
                 s.passed &= !(1 << write);

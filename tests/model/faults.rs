@@ -55,6 +55,9 @@ pub(super) enum Fault {
     FillTwice {
         flight: u8,
     },
+    StampTwice {
+        flight: u8,
+    },
     FenceTwice {
         write: u8,
     },
@@ -86,13 +89,16 @@ impl Model {
             if may(fault::LEAVE) && matches!(r.step, ReadStep::Joined { .. }) {
                 can(Fault::Leave { read });
             }
-            if may(fault::AWAY) && matches!(r.step, ReadStep::Begun | ReadStep::Miss { .. }) {
+            if may(fault::AWAY)
+                && matches!(r.step, ReadStep::Begun | ReadStep::Tag { .. } | ReadStep::Miss { .. })
+            {
                 can(Fault::ReadAlone { read });
             }
         }
         for (flight, f) in (0..).zip(&s.flights) {
             let asks = matches!(f.phase, Phase::Ask { .. });
-            let fills = matches!(f.phase, Phase::Running { snapshot: Some(_), .. });
+            let stamps = self.stamps_next(f.phase);
+            let fills = !stamps && matches!(f.phase, Phase::Running { snapshot: Some(_), .. });
             if may(fault::AWAY) && asks {
                 can(Fault::FlightAlone { flight });
             }
@@ -101,6 +107,9 @@ impl Model {
             }
             if may(fault::DOUBLE) && fills {
                 can(Fault::FillTwice { flight });
+            }
+            if may(fault::DOUBLE) && stamps {
+                can(Fault::StampTwice { flight });
             }
         }
         for (write, (w, (kind, _))) in (0..).zip(s.writes.iter().zip(self.scenario.writes)) {
@@ -172,13 +181,22 @@ impl Model {
                 self.ask(s, flight, story);
             }
             Fault::FillTwice { flight } => {
-                if let Phase::Running { version, snapshot: Some(snapshot) } =
+                if let Phase::Running { version, snapshot: Some(snapshot), tag } =
                     s.flights[usize::from(flight)].phase
                 {
-                    s.copied = Some(Copied::Fill { flight, version, snapshot });
+                    s.copied = Some(Copied::Fill { flight, version, snapshot, tag });
                 }
                 story.tell(|| "FAULT, a command that will run twice".into());
                 self.end(s, flight, story);
+            }
+            Fault::StampTwice { flight } => {
+                if let Phase::Running { snapshot: Some(snapshot), .. } =
+                    s.flights[usize::from(flight)].phase
+                {
+                    s.copied = Some(Copied::Stamp { flight, snapshot });
+                }
+                story.tell(|| "FAULT, a command that will run twice".into());
+                self.stamp(s, flight, story);
             }
             Fault::FenceTwice { write } => {
                 s.copied = Some(Copied::Fence { write });

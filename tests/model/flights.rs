@@ -1,12 +1,13 @@
 //! The steps of a flight: one run of the handler that the requests of an instance share.
 //!
-//! A handler's end and the script of its fill are one step: to everybody else a body that has
-//! ended and is not stored yet is the same as one that has not ended.
+//! A handler's end and the next script, of its fill or of the stamp before it, are one step: to
+//! everybody else a body that has ended and is not stored yet is the same as one that has not
+//! ended. Those who joined have their answer when all is done, so that as many as possible join.
 
 use super::machine::Model;
 use super::reads::{Source, answer};
 use super::scripts::Miss;
-use super::state::{Broken, Flight, Key, Phase, Read, ReadStep, State};
+use super::state::{Broken, Flight, Key, Phase, Read, ReadStep, State, Version};
 use super::story::{self, Story};
 
 impl Model {
@@ -103,7 +104,7 @@ impl Model {
         let version = s.truth;
         let f = &mut s.flights[usize::from(flight)];
         let Phase::Ready(snapshot) = f.phase else { return };
-        f.phase = Phase::Running { version, snapshot };
+        f.phase = Phase::Running { version, snapshot, tag: None };
         story.tell(|| format!("the handler of flight {} starts: version {version}", flight + 1));
         if f.next {
             let at = f.at;
@@ -119,20 +120,52 @@ impl Model {
         }
     }
 
-    /// The handler ends: `Store::fill`, and everyone who joined has the answer.
+    /// Whether the tag that the response names has to be stamped before the fill.
+    pub(super) fn stamps_next(&self, phase: Phase) -> bool {
+        self.scenario.tagged && matches!(phase, Phase::Running { snapshot: Some(_), tag: None, .. })
+    }
+
+    /// The handler ends, and its response names a tag: `Store::stamp`.
+    pub(super) fn stamp(&self, s: &mut State, flight: u8, story: &mut Story) {
+        let Flight { at, phase, .. } = s.flights[usize::from(flight)];
+        let Phase::Running { version, snapshot: Some(snapshot), .. } = phase else { return };
+        let run = self.believed_run(s, at);
+        story.tell(|| format!("the handler of flight {} ends with version {version}", flight + 1));
+        match s.redis.stamp(&self.rules, run, snapshot, &mut s.mint) {
+            Ok(tag) => {
+                story.tell(|| format!("its tag is stamped {}", story::id(tag)));
+                s.flights[usize::from(flight)].phase =
+                    Phase::Running { version, snapshot: Some(snapshot), tag: Some(tag) };
+            }
+            Err(refusal) => {
+                story.tell(|| format!("its tag is not stamped: {refusal}"));
+                self.land(s, flight, version, story);
+            }
+        }
+    }
+
+    /// The handler ends, or its tag is stamped: `Store::fill`, and everyone who joined has the
+    /// answer.
     pub(super) fn end(&self, s: &mut State, flight: u8, story: &mut Story) {
         let Flight { at, phase, .. } = s.flights[usize::from(flight)];
-        let Phase::Running { version, snapshot } = phase else { return };
-        story.tell(|| format!("the handler of flight {} ends with version {version}", flight + 1));
+        let Phase::Running { version, snapshot, tag } = phase else { return };
+        story.tell(|| match tag {
+            Some(_) => format!("flight {} fills with version {version}", flight + 1),
+            None => format!("the handler of flight {} ends with version {version}", flight + 1),
+        });
         if let Some(snapshot) = snapshot {
             let from = (flight, self.believed_run(s, at));
-            let tagged = self.scenario.tagged;
-            let filled = s.redis.fill(&self.rules, from, snapshot, version, tagged, &mut s.mint);
+            let filled = s.redis.fill(&self.rules, from, snapshot, version, tag);
             story.tell(|| match filled {
                 Ok(()) => format!("stored with stamp {}", story::id(snapshot.stamp)),
                 Err(refusal) => format!("not stored: {refusal}"),
             });
         }
+        self.land(s, flight, version, story);
+    }
+
+    /// The flight is over, and whoever joined it has its answer.
+    fn land(&self, s: &mut State, flight: u8, version: Version, story: &mut Story) {
         s.flights[usize::from(flight)] = Flight::default();
         for read in 0..self.scenario.reads {
             s.reads[read].started_since &= !(1 << flight);

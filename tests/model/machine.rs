@@ -20,6 +20,7 @@ pub(super) enum Action {
     LookAgain { flight: u8 },
     GiveUp { flight: u8 },
     Start { flight: u8 },
+    Stamp { flight: u8 },
     End { flight: u8 },
     Fence { write: u8 },
     Commit { write: u8 },
@@ -88,6 +89,7 @@ impl Model {
             Action::LookAgain { flight } => self.look_again(s, flight, story),
             Action::GiveUp { flight } => self.give_up(s, flight, story),
             Action::Start { flight } => self.start(s, flight, story),
+            Action::Stamp { flight } => self.stamp(s, flight, story),
             Action::End { flight } => self.end(s, flight, story),
             Action::Fence { write } => self.fence(s, usize::from(write), story),
             Action::Commit { write } => self.commit(s, usize::from(write), story),
@@ -153,6 +155,9 @@ impl Model {
                     if !f.next || !s.flights.iter().any(runs) {
                         actions.push(Action::Start { flight });
                     }
+                }
+                Phase::Running { .. } if self.stamps_next(f.phase) => {
+                    actions.push(Action::Stamp { flight });
                 }
                 Phase::Running { .. } => actions.push(Action::End { flight }),
             }

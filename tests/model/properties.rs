@@ -5,7 +5,7 @@
 
 use super::explore::{Claim, explore};
 use super::machine::Model;
-use super::rules::Rules;
+use super::rules::{Rules, TagMoves};
 use super::scenario::fault::{AWAY, CRASH, DOUBLE, EVICT, FLUSH, LEAVE, LOST_REPLY, RESTART};
 use super::scenario::{Kind, NearCache, Scenario};
 use super::scripts::Validity;
@@ -21,10 +21,12 @@ pub(super) fn nothing_stale_is_served(_: &Model, s: &State) -> Option<Broken> {
 /// than what is confirmed.
 pub(super) fn nothing_old_is_valid(model: &Model, s: &State) -> Option<Broken> {
     let entry = s.redis.entry.is_some_and(|entry| {
+        let tagged = entry.tag.is_none() || entry.tag == s.redis.tag;
         let floor = match s.redis.validity(entry, &model.rules, s.redis.run) {
-            Validity::Fresh if entry.tag.is_none() || entry.tag == s.redis.tag => s.confirmed,
+            _ if !tagged => 0,
+            Validity::Fresh => s.confirmed,
             Validity::Stale => s.confirmed_hard,
-            _ => 0,
+            Validity::Invalid => 0,
         };
         entry.version < floor
     });
@@ -178,6 +180,51 @@ fn p6_of_tags_that_the_response_names() {
 #[test]
 fn p6_of_tags_with_two_faults() {
     holds(Scenario::new(2, TAG).tagged().faults(2, ANY | RESTART));
+}
+
+#[test]
+fn p6_of_tags_to_the_letter() {
+    holds(Scenario::new(3, TAG).tagged().faults(1, ANY | RESTART).commit_in_script());
+}
+
+#[test]
+fn p6_of_tags_while_the_store_is_away() {
+    holds(Scenario::new(3, TAG).tagged().faults(2, AWAY | LEAVE));
+}
+
+#[test]
+fn p6_of_tags_with_crashes() {
+    holds(Scenario::new(2, TAG).tagged().faults(2, CRASH | EVICT));
+}
+
+/// Whatever else moves the epoch lies between stamp and fill as well.
+#[test]
+fn p6_of_tags_and_delete_pattern() {
+    const WRITES: &[(Kind, u8)] = &[(Kind::Tag, 1), (Kind::Pattern, 1)];
+    holds(Scenario::new(2, WRITES).tagged().faults(1, ANY));
+}
+
+#[test]
+fn p12_of_soft_invalidations_and_tags() {
+    const WRITES: &[(Kind, u8)] = &[(Kind::Soft, 1), (Kind::Tag, 1)];
+    holds(Scenario::new(2, WRITES).tagged().faults(1, ANY | RESTART));
+}
+
+/// For tags one look at the epoch is enough, be it the stamp's or the fill's: without the former
+/// the fill refuses, without the latter the stamp is outdated. (What `remove` and `delete_pattern`
+/// need is the fill's.)
+#[test]
+fn p6_of_tags_rests_on_one_of_two_looks_at_the_epoch() {
+    let scenario = Scenario::new(2, TAG).tagged().faults(2, ANY | RESTART);
+    holds_under(scenario, Rules { stamp_checks_epoch: false, ..Rules::ALL });
+    holds_under(scenario, Rules { fill_checks_epoch: false, ..Rules::ALL });
+}
+
+/// The epoch and the tag may move in two scripts, if the epoch is the first.
+#[test]
+fn p6_of_tags_whose_epoch_moves_before_them() {
+    let rules = Rules { tag_moves: TagMoves::EpochFirst, ..Rules::ALL };
+    holds_under(Scenario::new(2, TAG).tagged().faults(1, ANY | RESTART), rules);
 }
 
 #[test]

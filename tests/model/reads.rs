@@ -64,21 +64,13 @@ impl Model {
         });
         match s.redis.validity(entry, &self.rules, run) {
             Validity::Fresh if entry.tag.is_some() => {
-                s.reads[usize::from(read)].step = ReadStep::Tag { entry, key };
+                s.reads[usize::from(read)].step = ReadStep::Tag { entry, key, stale: false };
+            }
+            Validity::Stale if entry.tag.is_some() && self.rules.stale_checks_tags => {
+                s.reads[usize::from(read)].step = ReadStep::Tag { entry, key, stale: true };
             }
             Validity::Fresh => self.hit(s, read, entry, story),
-            Validity::Stale => {
-                answer(s, read, entry.version, Source::Flagged, story);
-                if let Some(key) = key {
-                    let flying = find(s, at, key).is_some();
-                    if !flying {
-                        story.tell(|| "it starts a refresh".into());
-                        let phase = Phase::Ask { ignore: false };
-                        s.flights[usize::from(read)] =
-                            Flight { at, key: Some(key), next: false, phase };
-                    }
-                }
-            }
+            Validity::Stale => self.stale(s, read, entry, key, story),
             Validity::Invalid => self.missed(s, read, key, false, story),
         }
     }
@@ -86,12 +78,14 @@ impl Model {
     /// The lookup's second round trip: is the entry's tag still that one?
     pub(super) fn check_tag(&self, s: &mut State, read: u8, story: &mut Story) {
         let r = &mut s.reads[usize::from(read)];
-        let ReadStep::Tag { entry, key } = r.step else { return };
+        let ReadStep::Tag { entry, key, stale } = r.step else { return };
         let tag = s.redis.tag;
         story.tell(|| format!("read {} looks its tag up: {}", read + 1, story::maybe(tag)));
         if self.rules.tags_of_the_same_run && s.redis.run != entry.run {
             story.tell(|| "another run answered, so it looks up again".into());
             r.step = ReadStep::Begun;
+        } else if tag == entry.tag && stale {
+            self.stale(s, read, entry, key, story);
         } else if tag == entry.tag {
             self.hit(s, read, entry, story);
         } else {
@@ -147,6 +141,19 @@ impl Model {
         if wanted && (near.epoch.is_some() || !self.rules.near_knows_the_epoch) {
             let r = &mut s.reads[usize::from(read)];
             (r.at, r.step) = (at, ReadStep::Insert { near, moved: false });
+        }
+    }
+
+    /// An entry that a soft invalidation has reached is the answer while one refresh runs.
+    fn stale(&self, s: &mut State, read: u8, entry: Entry, key: Option<Key>, story: &mut Story) {
+        let at = s.reads[usize::from(read)].at;
+        answer(s, read, entry.version, Source::Flagged, story);
+        if let Some(key) = key
+            && find(s, at, key).is_none()
+        {
+            story.tell(|| "it starts a refresh".into());
+            let phase = Phase::Ask { ignore: false };
+            s.flights[usize::from(read)] = Flight { at, key: Some(key), next: false, phase };
         }
     }
 

@@ -11,6 +11,19 @@ pub(super) enum RunId {
     None,
 }
 
+/// What the invalidation of a tag moves (rule 12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TagMoves {
+    /// The epoch and the tag's generation in one script.
+    Together,
+    /// The tag's generation alone.
+    TagAlone,
+    /// The tag's generation, and the epoch in a second script.
+    TagFirst,
+    /// The epoch, and the tag's generation in a second script.
+    EpochFirst,
+}
+
 /// The rules in force; the number is that of the design's section 4.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is one rule to switch off")]
@@ -61,7 +74,11 @@ pub(super) struct Rules {
     /// 10: a lift that does not find its own token leaves a closed scope closed.
     pub(super) lift_needs_its_token: bool,
     /// 12: tags named by the response are stamped only if the epoch has not moved.
-    pub(super) tags_check_epoch: bool,
+    pub(super) stamp_checks_epoch: bool,
+    /// 12: the invalidation of a tag moves the epoch with it.
+    pub(super) tag_moves: TagMoves,
+    /// 12: a stale entry is served only if its tags stand, as any.
+    pub(super) stale_checks_tags: bool,
     /// 12: the second round trip of a lookup is on a connection with the same run id.
     pub(super) tags_of_the_same_run: bool,
     /// 13: a near-cache entry is valid only while the epoch is known and equal.
@@ -95,7 +112,9 @@ impl Rules {
         fence_replaces_lost_tokens: true,
         lift_heeds_others: true,
         lift_needs_its_token: true,
-        tags_check_epoch: true,
+        stamp_checks_epoch: true,
+        tag_moves: TagMoves::Together,
+        stale_checks_tags: true,
         tags_of_the_same_run: true,
         near_knows_the_epoch: true,
         near_notes_the_position: true,

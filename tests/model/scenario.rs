@@ -17,13 +17,6 @@ pub(super) enum Kind {
     Tag,
 }
 
-impl Kind {
-    /// How many atomic scripts its invalidation takes.
-    pub(super) fn scripts(self) -> u8 {
-        if self == Self::Pattern { 3 } else { 1 }
-    }
-}
-
 /// Which near-cache an instance has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NearCache {

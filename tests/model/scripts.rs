@@ -1,6 +1,6 @@
 //! The store's atomic steps, each named as in the `Store` trait, on one key and one scope.
 
-use super::rules::Rules;
+use super::rules::{Rules, TagMoves};
 use super::scenario::Kind;
 use super::state::{Entry, Generation, Id, Key, Lease, Mint, Redis, Run, Set, Snapshot, Version};
 
@@ -84,25 +84,40 @@ impl Redis {
         Miss::Granted(snapshot)
     }
 
+    /// `stamp`: the tag that the response has named gets its stamp, or it is said why not.
+    pub(super) fn stamp(
+        &mut self,
+        rules: &Rules,
+        run: Run,
+        snapshot: Snapshot,
+        mint: &mut Mint,
+    ) -> Result<Id, &'static str> {
+        if !rules.same_run(snapshot.run, run) {
+            return Err("the run is another");
+        }
+        if rules.stamp_checks_epoch && self.epoch != Some(snapshot.epoch) {
+            return Err("the epoch has moved");
+        }
+        Ok(*self.tag.get_or_insert_with(|| mint.id()))
+    }
+
     /// `fill`: the script that renames the body into place. Answers why it refused, if it did.
     ///
-    /// `from` is the token, and the run that the connection believes in; `tagged` is whether the
-    /// response named the tag, which gets its stamp here.
+    /// `from` is the token, and the run that the connection believes in; `tag` is the stamp of the
+    /// tag that the response has named.
     pub(super) fn fill(
         &mut self,
         rules: &Rules,
         from: (u8, Run),
         snapshot: Snapshot,
         version: Version,
-        tagged: bool,
-        mint: &mut Mint,
+        tag: Option<Id>,
     ) -> Result<(), &'static str> {
         let (token, run) = from;
-        let checks_epoch = if tagged { rules.tags_check_epoch } else { rules.fill_checks_epoch };
         if !rules.same_run(snapshot.run, run) {
             return Err("the run is another");
         }
-        if checks_epoch && self.epoch != Some(snapshot.epoch) {
+        if rules.fill_checks_epoch && self.epoch != Some(snapshot.epoch) {
             return Err("the epoch has moved");
         }
         if rules.fill_checks_stamps && self.generation.current() != Some(snapshot.stamp) {
@@ -111,7 +126,6 @@ impl Redis {
         if rules.fill_checks_lease && self.lease.is_some_and(|lease| lease.token != token) {
             return Err("another holds the lease");
         }
-        let tag = tagged.then(|| *self.tag.get_or_insert_with(|| mint.id()));
         self.entry = Some(Entry { version, stamp: snapshot.stamp, tag, run: snapshot.run });
         self.lease = self.lease.filter(|lease| lease.token != token);
         Ok(())
@@ -152,9 +166,19 @@ impl Redis {
             (Kind::Hard | Kind::Soft | Kind::Fenced, _) => {
                 self.invalidate(rules, kind == Kind::Soft, id);
             }
-            (Kind::Tag, _) => {
-                self.move_epoch(mint);
-                self.tag = self.tag.map(|_| mint.id());
+            (Kind::Tag, script) => {
+                let (epoch, tag) = match rules.tag_moves {
+                    TagMoves::Together => (true, true),
+                    TagMoves::TagAlone => (false, true),
+                    TagMoves::TagFirst => (script == 1, script == 0),
+                    TagMoves::EpochFirst => (script == 0, script == 1),
+                };
+                if epoch {
+                    self.move_epoch(mint);
+                }
+                if tag {
+                    self.tag = self.tag.map(|_| mint.id());
+                }
             }
             (Kind::Remove, _) => {
                 self.move_epoch(mint);
@@ -225,6 +249,15 @@ impl Redis {
 }
 
 impl Rules {
+    /// How many atomic scripts an invalidation of this kind takes.
+    pub(super) fn scripts(&self, kind: Kind) -> u8 {
+        match (kind, self.tag_moves) {
+            (Kind::Pattern, _) => 3,
+            (Kind::Tag, TagMoves::TagFirst | TagMoves::EpochFirst) => 2,
+            _ => 1,
+        }
+    }
+
     /// The key of the flight that a request may share after the miss script.
     pub(super) fn flight_key(&self, snapshot: Snapshot) -> Key {
         let key = Key::from(snapshot);

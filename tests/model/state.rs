@@ -42,8 +42,9 @@ pub(super) enum Phase {
     Wait,
     /// The handler may start; `None` stores nothing.
     Ready(Option<Snapshot>),
-    /// The handler runs; it read this version at its start.
-    Running { version: Version, snapshot: Option<Snapshot> },
+    /// The handler runs; it read this version at its start. With a tag's stamp it has ended, and
+    /// its fill is the next thing.
+    Running { version: Version, snapshot: Option<Snapshot>, tag: Option<Id> },
 }
 
 /// A run of the handler that requests of one instance share, numbered by the read that led it.
@@ -76,10 +77,12 @@ pub(super) enum ReadStep {
     Idle,
     /// A lookup is the next thing.
     Begun,
-    /// The entry names a tag: the second round trip.
+    /// The entry names a tag: the second round trip. `stale` is whether a soft invalidation has
+    /// reached it.
     Tag {
         entry: Entry,
         key: Option<Key>,
+        stale: bool,
     },
     /// Some part was missing at the lookup: the miss script comes before any flight.
     Miss {

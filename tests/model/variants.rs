@@ -11,7 +11,7 @@ use super::machine::Model;
 use super::properties::{
     COHERENT, DOUBLED, FENCES, FENCES_AND_AWAY, TWO_FENCES, nothing_stale_is_served,
 };
-use super::rules::{Rules, RunId};
+use super::rules::{Rules, RunId, TagMoves};
 use super::scenario::fault::{
     AWAY, CRASH, DOUBLE, EVICT, EVICT_TOKENS, FLUSH, LOST_REPLY, RESTART,
 };
@@ -23,6 +23,7 @@ const FENCED_AND_HARD: &[(Kind, u8)] = &[(Kind::Fenced, 1), (Kind::Hard, 0)];
 const TWO_FENCED: &[(Kind, u8)] = &[(Kind::Fenced, 1), (Kind::Fenced, 1)];
 const PATTERN: &[(Kind, u8)] = &[(Kind::Pattern, 0)];
 const TAG: &[(Kind, u8)] = &[(Kind::Tag, 1)];
+const SOFT_AND_TAG: &[(Kind, u8)] = &[(Kind::Soft, 1), (Kind::Tag, 1)];
 
 /// Checks that `scenario` holds with every rule in force and breaks with `off`, in the way that
 /// the trace of this name tells.
@@ -273,9 +274,49 @@ fn a_lift_without_its_token() {
 fn tags_stamped_whatever_the_epoch() {
     breaks(
         "12-tags-stamped-whatever-the-epoch",
-        "rule 12, the fill stamps tags only if the epoch has not moved since the miss",
-        Rules { tags_check_epoch: false, ..Rules::ALL },
+        "rule 12, neither stamp nor fill looks at the epoch",
+        Rules { stamp_checks_epoch: false, fill_checks_epoch: false, ..Rules::ALL },
         Scenario::new(2, TAG).tagged(),
+    );
+}
+
+#[test]
+fn a_fill_after_its_stamp_that_ignores_the_epoch() {
+    breaks(
+        "12-a-stamped-fill-that-ignores-the-epoch",
+        "rule 6, a fill is refused if the epoch has moved, also after a stamp that looked at it",
+        Rules { fill_checks_epoch: false, ..Rules::ALL },
+        Scenario::new(2, PATTERN).tagged(),
+    );
+}
+
+#[test]
+fn a_tag_that_moves_alone() {
+    breaks(
+        "12-a-tag-that-moves-alone",
+        "rule 12, the invalidation of a tag moves the epoch",
+        Rules { tag_moves: TagMoves::TagAlone, ..Rules::ALL },
+        Scenario::new(2, TAG).tagged(),
+    );
+}
+
+#[test]
+fn a_tag_that_moves_before_the_epoch() {
+    breaks(
+        "12-a-tag-that-moves-before-the-epoch",
+        "rule 12, the invalidation of a tag moves it and the epoch in one script",
+        Rules { tag_moves: TagMoves::TagFirst, ..Rules::ALL },
+        Scenario::new(2, TAG).tagged(),
+    );
+}
+
+#[test]
+fn a_stale_entry_whose_tag_nobody_looks_up() {
+    breaks(
+        "12-a-stale-entry-whose-tag-is-not-looked-up",
+        "rule 12, a stale entry is served only if its tags stand",
+        Rules { stale_checks_tags: false, ..Rules::ALL },
+        Scenario::new(2, SOFT_AND_TAG).tagged(),
     );
 }
 

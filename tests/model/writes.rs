@@ -2,6 +2,7 @@
 
 use super::machine::Model;
 use super::near::position_moves;
+use super::rules::TagMoves;
 use super::scenario::Kind;
 use super::state::{Generation, Id, State, Write, WriteStep};
 use super::story::{self, Story};
@@ -46,12 +47,12 @@ impl Model {
         }
         story.tell(|| {
             let metadata = story::metadata(&s.redis);
-            format!("write {} {}: {metadata}", write + 1, script_name(kind, scripts))
+            format!("write {} {}: {metadata}", write + 1, self.script_name(kind, scripts))
         });
         if !replied {
             return story.tell(|| "the reply is lost".into());
         }
-        if scripts + 1 < kind.scripts() {
+        if scripts + 1 < self.rules.scripts(kind) {
             s.writes[write].step = WriteStep::Committed { scripts: scripts + 1 };
             return;
         }
@@ -120,25 +121,31 @@ impl Model {
         }
         id
     }
+
+    /// What a script of this kind does, in words.
+    pub(super) fn script_name(&self, kind: Kind, script: u8) -> &'static str {
+        match (kind, script) {
+            (Kind::Hard, _) => "invalidates the scope",
+            (Kind::Soft, _) => "invalidates the scope softly",
+            (Kind::Fenced, _) => "lifts its fence",
+            (Kind::Remove, _) => "moves the epoch and removes the entry",
+            (Kind::Tag, script) => match (self.rules.tag_moves, script) {
+                (TagMoves::Together, _) => "moves the tag and the epoch",
+                (TagMoves::TagAlone | TagMoves::TagFirst, 0) | (TagMoves::EpochFirst, 1) => {
+                    "moves the tag"
+                }
+                _ => "moves the epoch",
+            },
+            (Kind::Pattern, 0) => "(delete_pattern) moves the epochs",
+            (Kind::Pattern, 1) => "(delete_pattern) scans and unlinks the entry",
+            (Kind::Pattern, _) => "(delete_pattern) moves the epochs again",
+        }
+    }
 }
 
 fn confirm(s: &mut State, version: u8, kind: Kind) {
     s.confirmed = s.confirmed.max(version);
     if kind != Kind::Soft {
         s.confirmed_hard = s.confirmed_hard.max(version);
-    }
-}
-
-/// What a script of this kind does, in words.
-pub(super) fn script_name(kind: Kind, script: u8) -> &'static str {
-    match (kind, script) {
-        (Kind::Hard, _) => "invalidates the scope",
-        (Kind::Soft, _) => "invalidates the scope softly",
-        (Kind::Fenced, _) => "lifts its fence",
-        (Kind::Remove, _) => "moves the epoch and removes the entry",
-        (Kind::Tag, _) => "moves the tag and the epoch",
-        (Kind::Pattern, 0) => "(delete_pattern) moves the epochs",
-        (Kind::Pattern, 1) => "(delete_pattern) scans and unlinks the entry",
-        (Kind::Pattern, _) => "(delete_pattern) moves the epochs again",
     }
 }
