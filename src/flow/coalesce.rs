@@ -11,7 +11,7 @@ use super::flights::{Ending, Lead, Seat};
 use super::hit::{self, Served};
 use super::lease::Lease;
 use super::lookup::{Seen, Verdict, examine, groups_of};
-use super::origin::{Answer, Handler, Origin};
+use super::origin::{Answer, Handler, Origin, Waiting};
 use super::read::{Read, blind};
 use super::run::{self, Run};
 use super::shared::Shared;
@@ -46,14 +46,14 @@ enum Course {
 pub(crate) async fn answer<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
-    origin: Origin<S, B>,
+    mut origin: Origin<S, B>,
     miss: Miss,
 ) -> Answer<S, B>
 where
     S: Handler<B>,
     B: Send + 'static,
 {
-    match settle(&shared, &mut read, origin.headers(), miss).await {
+    match settle(&shared, &mut read, &mut origin, miss).await {
         Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, &read, served)),
         Course::Run(run) => run::launch(shared, read, origin, run).await,
         Course::Blind(why) => blind(shared, read, origin, why).await,
@@ -65,13 +65,13 @@ where
 pub(crate) async fn refresh<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
-    origin: Origin<S, B>,
+    mut origin: Origin<S, B>,
     miss: Miss,
 ) where
     S: Handler<B>,
     B: Send + 'static,
 {
-    if let Course::Run(run) = settle(&shared, &mut read, origin.headers(), miss).await {
+    if let Course::Run(run) = settle(&shared, &mut read, &mut origin, miss).await {
         // The run goes on when its client is gone, which it is at once.
         drop(run::launch::<S, B>(shared, read, origin, run).await);
     }
@@ -81,7 +81,7 @@ pub(crate) async fn refresh<S, B>(
 pub(crate) async fn next_run<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
-    origin: Origin<S, B>,
+    mut origin: Origin<S, B>,
     why: Bypass,
 ) -> Answer<S, B>
 where
@@ -93,25 +93,31 @@ where
     let run = loop {
         match shared.flights.board_next(&read.names, most) {
             Seat::Lead(lead) => break Run::unstored(why).led(vec![lead]),
-            Seat::LeadNext(lead, turn) => match timeout_at(patience, turn).await {
-                Ok(Ok(())) => break Run::unstored(why).led(vec![lead]),
-                Ok(Err(_)) => {}
-                Err(_) => break Run::unstored(why),
-            },
-            Seat::Join(flight) => match timeout_at(patience, flight.ending()).await {
-                Ok(Ending::Landed(entry)) => {
-                    let selected = read.select(&shared, origin.headers());
-                    if is_for(&shared, &entry, &read) {
-                        let entry = (*entry).clone();
-                        return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
-                    }
-                    if !selected {
-                        break Run::unstored(why);
-                    }
+            Seat::LeadNext(lead, turn) => {
+                origin.rest();
+                match timeout_at(patience, turn).await {
+                    Ok(Ok(())) => break Run::unstored(why).led(vec![lead]),
+                    Ok(Err(_)) => {}
+                    Err(_) => break Run::unstored(why),
                 }
-                Ok(Ending::Lost) => {}
-                Ok(Ending::Private) | Err(_) => break Run::unstored(why),
-            },
+            }
+            Seat::Join(flight) => {
+                origin.rest();
+                match timeout_at(patience, flight.ending()).await {
+                    Ok(Ending::Landed(entry)) => {
+                        let selected = read.select(&shared, origin.headers());
+                        if is_for(&shared, &entry, &read) {
+                            let entry = (*entry).clone();
+                            return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
+                        }
+                        if !selected {
+                            break Run::unstored(why);
+                        }
+                    }
+                    Ok(Ending::Lost) => {}
+                    Ok(Ending::Private) | Err(_) => break Run::unstored(why),
+                }
+            }
             Seat::Full => break Run::unstored(why),
         }
     };
@@ -119,7 +125,12 @@ where
 }
 
 /// Finds out what a request that missed is to do, waiting for others where that saves a run.
-async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss: Miss) -> Course {
+async fn settle(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    waiting: &mut dyn Waiting,
+    miss: Miss,
+) -> Course {
     let Miss { mut snapshot, mut ignore_entry, refresh } = miss;
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
@@ -145,9 +156,10 @@ async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss
             None => None,
         };
         if let Some(flight) = flight {
+            waiting.rest();
             match timeout_at(patience, flight.ending()).await {
                 Ok(Ending::Landed(entry)) => {
-                    read.select(shared, headers);
+                    read.select(shared, waiting.headers());
                     if is_for(shared, &entry, read) {
                         return Course::Serve((*entry).clone(), Served::Collapsed);
                     }
@@ -155,7 +167,7 @@ async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss
                 Ok(Ending::Private) | Err(_) => return Course::Run(Run::unshared()),
                 Ok(Ending::Lost) => {}
             }
-            match look_again(shared, read, headers).await {
+            match look_again(shared, read, waiting.headers()).await {
                 Looked::Served(entry) => return Course::Serve(*entry, Served::Hit),
                 Looked::Missed { snapshot: now, unusable, .. } => {
                     snapshot = now;
@@ -166,7 +178,7 @@ async fn settle(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap, miss
             continue;
         }
         let asked = Asked { leads, ignore_entry, alone, refresh, patience };
-        match ask(shared, read, headers, asked).await {
+        match ask(shared, read, waiting, asked).await {
             ControlFlow::Break(course) => return course,
             ControlFlow::Continue(seen) => snapshot = seen,
         }
@@ -191,7 +203,7 @@ struct Asked {
 async fn ask(
     shared: &Arc<Shared>,
     read: &mut Read,
-    headers: &HeaderMap,
+    waiting: &mut dyn Waiting,
     asked: Asked,
 ) -> ControlFlow<Course, Option<Snapshot>> {
     let settings = &shared.settings;
@@ -219,7 +231,7 @@ async fn ask(
                 return ControlFlow::Break(Course::Blind(Bypass::Store));
             }
             Ok(store::Miss::Closed) => return ControlFlow::Break(Course::Blind(Bypass::Fenced)),
-            Ok(store::Miss::Again) => match look_again(shared, read, headers).await {
+            Ok(store::Miss::Again) => match look_again(shared, read, waiting.headers()).await {
                 Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
                     let landed = Arc::from(entry);
@@ -269,6 +281,7 @@ async fn ask(
                 if gave_up || Instant::now() >= patience {
                     return ControlFlow::Break(Course::Run(Run::unshared().led(leads)));
                 }
+                waiting.rest();
                 let answered = async {
                     match leads.first() {
                         Some(lead) => lead.ending().await,
@@ -280,7 +293,7 @@ async fn ask(
                     ending = answered => ending,
                     () = pause.sleep() => continue,
                 };
-                read.select(shared, headers);
+                read.select(shared, waiting.headers());
                 return ControlFlow::Break(match ending {
                     Ending::Landed(entry) if is_for(shared, &entry, read) => {
                         Course::Serve((*entry).clone(), Served::Collapsed)

@@ -1,5 +1,7 @@
 //! The handler behind the layer, with the request that waits for it.
 
+use std::future::poll_fn;
+
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
@@ -12,7 +14,8 @@ pub(crate) trait Handler<B>:
         Response = Response<<Self as Handler<B>>::Body>,
         Error: Send + 'static,
         Future: Send + 'static,
-    > + Send
+    > + Clone
+    + Send
     + 'static
 {
     type Body: Body<Data = Bytes, Error: Send + 'static> + Send + 'static;
@@ -20,7 +23,7 @@ pub(crate) trait Handler<B>:
 
 impl<S, B, R> Handler<B> for S
 where
-    S: Service<Request<B>, Response = Response<R>> + Send + 'static,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     R: Body<Data = Bytes> + Send + 'static,
@@ -39,11 +42,12 @@ pub(crate) type Answer<S, B> = Result<
 pub(crate) struct Origin<S, B> {
     service: S,
     request: Request<B>,
+    is_resting: bool,
 }
 
 impl<S: Handler<B>, B> Origin<S, B> {
     pub(crate) fn new(service: S, request: Request<B>) -> Self {
-        Self { service, request }
+        Self { service, request, is_resting: false }
     }
 
     /// The request's headers, as the client sent them.
@@ -61,8 +65,33 @@ impl<S: Handler<B>, B> Origin<S, B> {
         &mut self.request
     }
 
-    /// Runs the handler.
+    /// Runs the handler, once it is ready.
     pub(crate) async fn run(mut self) -> Result<Response<S::Body>, S::Error> {
+        // It is, but for those who have rested; to ask again costs the others nothing.
+        poll_fn(|cx| self.service.poll_ready(cx)).await?;
         self.service.call(self.request).await
+    }
+}
+
+/// A request that may have to wait for the run of another.
+pub(crate) trait Waiting: Send {
+    /// Its headers, as the client sent them.
+    fn headers(&self) -> &HeaderMap;
+
+    /// Gives back what makes the service ready, such as a permit of a concurrency limit: that is
+    /// for who runs, not for who waits.
+    fn rest(&mut self);
+}
+
+impl<S: Handler<B>, B: Send> Waiting for Origin<S, B> {
+    fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    fn rest(&mut self) {
+        if !std::mem::replace(&mut self.is_resting, true) {
+            // A clone is not ready, whatever it is a clone of.
+            self.service = self.service.clone();
+        }
     }
 }

@@ -94,7 +94,7 @@ fn judge(key: Key, head: bool, plan: Plan, answer: Answer) -> Seen {
         Via::Collapsed
     } else if told.contains("fwd=bypass") {
         Via::Bypass
-    } else if told.contains("fwd=miss") {
+    } else if told.contains("fwd=miss") || told.contains("fwd=stale") {
         Via::Miss
     } else {
         return Seen::Wrong(format!("Cache-Status {told:?}"));
