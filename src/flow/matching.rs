@@ -39,6 +39,10 @@ pub(crate) fn match_route<B>(
         if method.is_safe() || method.as_str() == "QUERY" {
             return None;
         }
+        // A tunnel through a path (RFC 8441) says nothing of what is there, unless a rule says so.
+        if *method == Method::CONNECT && !rules.writes.contains_key(method) {
+            return None;
+        }
         // A path that is spelled otherwise may reach the same handler.
         let is_known = rules.reads.tables().any(|reads| reads.raw.at(path).is_ok())
             || rules.writes.get(method).is_some_and(|table| table.raw.at(path).is_ok())
