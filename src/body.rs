@@ -29,7 +29,7 @@ pin_project! {
         Pass { #[pin] inner: R, at_end: Option<AtEnd> },
         // A stored body is one frame, a slice of what the store gave.
         Whole { bytes: Bytes },
-        // The answer to HEAD, or a 304: nothing, but for the length that a GET would have.
+        // The answer to HEAD: nothing, but for the length that a GET would have.
         Head { length: u64 },
         Piped { reader: PipeReader<R> },
     }

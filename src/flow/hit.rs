@@ -107,9 +107,12 @@ fn wished<R: Body<Data = Bytes>>(
     match conditional::evaluate(&method, wishes, status, &headers) {
         Precondition::Pass => {}
         Precondition::NotModified => {
-            let headers = conditional::not_modified_headers(&headers);
-            // RFC 9110, section 8.6: if a length is told at all, it is that of the 200.
-            return assemble(StatusCode::NOT_MODIFIED, headers, ResponseBody::head(length));
+            let mut headers = conditional::not_modified_headers(&headers);
+            // RFC 9110, section 8.6: if a length is told at all, it is that of the 200. Told as
+            // the body's size, it would have a layer outside compress a body that is not there; not
+            // told, axum would tell that of the body.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            return assemble(StatusCode::NOT_MODIFIED, headers, nothing());
         }
         Precondition::Failed => {
             return assemble(StatusCode::PRECONDITION_FAILED, HeaderMap::new(), nothing());
