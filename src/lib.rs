@@ -81,7 +81,8 @@
 //! Inside authentication, so that the tenant is one that the request has proved; inside whatever
 //! refuses requests; outside whatever makes the answer expensive. On a cached route that misses,
 //! the inner service runs on a task of its own, which needs the tokio runtime: task-locals of the
-//! caller are not seen there.
+//! caller are not seen there. `docs/LAYERS.md` says of each common layer what it does on either side,
+//! and has a whole app in order.
 //!
 //! # Features
 //!
@@ -131,3 +132,8 @@ pub use self::tenant::{InvalidTenant, InvalidateError, TenantCache};
 #[cfg(all(doctest, feature = "redis", feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page on other layers.
+#[cfg(all(doctest, feature = "axum"))]
+#[doc = include_str!("../docs/LAYERS.md")]
+struct Layers;
