@@ -9,5 +9,6 @@ mod redis_server;
 mod gym_api;
 mod gym_fleet;
 mod hyper_service;
+mod proxy;
 mod quickstart;
 mod server;

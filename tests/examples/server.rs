@@ -50,7 +50,17 @@ impl Answer {
 impl Server {
     /// Starts `example` on a free port with these environment variables.
     pub(crate) async fn start(example: &str, settings: &[(&str, &str)]) -> Self {
+        Self::start_with(example, &[], settings).await
+    }
+
+    /// Starts `example` with arguments too.
+    pub(crate) async fn start_with(
+        example: &str,
+        arguments: &[&str],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(binary(example));
+        command.args(arguments);
         for name in ["REDIS_URL", "DATABASE", "DEMO_DELAYS", "FENCE_MS", "RUST_LOG"] {
             command.env_remove(name);
         }
@@ -64,6 +74,11 @@ impl Server {
         // A proxy in the environment has no business between a test and its own process.
         let client = Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         Self { url, client, child, _lines: lines }
+    }
+
+    /// Where it listens: address and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
     }
 
     /// A request, for what the shorter methods can't say.
@@ -150,7 +165,7 @@ pub(crate) fn bytes(text: &str) -> HeaderValue {
 }
 
 /// Where cargo put the example: beside the folder of this test's own binary.
-fn binary(example: &str) -> PathBuf {
+pub(crate) fn binary(example: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a path");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps");
     let path = profile.join("examples").join(example);

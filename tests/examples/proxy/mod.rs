@@ -1,0 +1,22 @@
+//! `caching_proxy` between an origin whose bytes the test decides and a client that sees each byte
+//! of the answer.
+//!
+//! Most tests run four times: in both attitudes, on both stores.
+
+#[macro_use]
+mod case;
+mod client;
+mod origin;
+
+mod arguments;
+mod broken;
+mod fields;
+mod freshness;
+mod head_and_range;
+mod invalidation;
+mod passing;
+mod requests;
+mod stale;
+mod storing;
+mod validation;
+mod vary;
