@@ -89,8 +89,9 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             other => return Err(other.unexpected().to_string()),
         }
     }
-    settings.upstream = upstream
-        .ok_or("--upstream is missing: say where the origin is, as in --upstream http://HOST:PORT")?;
+    settings.upstream = upstream.ok_or(
+        "--upstream is missing: say where the origin is, as in --upstream http://HOST:PORT",
+    )?;
     Ok(Asked::Serve(Box::new(settings)))
 }
 

@@ -76,7 +76,8 @@ impl Service<Request<Incoming>> for Upstream {
         // Each hop has a version of its own (RFC 9110, section 2.5).
         *request.version_mut() = Version::HTTP_11;
         strip_but_upgrade(&mut request);
-        let upgrade = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+        let upgrade =
+            request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
         let answer = self.client.request(request);
         let limit = self.limit;
         Box::pin(async move {

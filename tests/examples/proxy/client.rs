@@ -75,7 +75,8 @@ impl Message {
     /// Everything in Cache-Status, by a parser of structured fields that isn't the crate's own work.
     pub(crate) fn statuses(&self) -> Vec<Status> {
         let joined = self.all("cache-status").join(", ");
-        let list: List = Parser::new(&joined).parse().unwrap_or_else(|why| panic!("{joined}: {why}"));
+        let list: List =
+            Parser::new(&joined).parse().unwrap_or_else(|why| panic!("{joined}: {why}"));
         list.iter().map(Status::of).collect()
     }
 

@@ -1,0 +1,124 @@
+//! What a write ends (RFC 9111, section 4.4).
+
+use super::case::{Case, Running};
+use super::origin::Reply;
+
+in_each_case! {
+    an_unsafe_method_ends_its_target,
+    an_unknown_method_is_unsafe,
+    location_and_content_location_end_too,
+    another_origin_is_left_alone,
+    a_safe_method_ends_nothing,
+    a_refused_write_ends_nothing,
+    a_write_whose_outcome_nobody_knows,
+}
+
+async fn store(run: &Running, target: &str) {
+    run.origin.on(target, [Reply::fresh("old", 60)]);
+    assert_eq!(run.settle(target, &[]).await.text(), "old");
+}
+
+/// Has the origin answer `method` on `target` with `reply`, and reads with a new text.
+fn script(run: &Running, target: &str, method: &'static str, reply: Reply) {
+    run.origin.by(target, move |request| match request.method() {
+        known if known == method => reply.clone(),
+        _ => Reply::fresh("new", 60),
+    });
+}
+
+async fn an_unsafe_method_ends_its_target(case: Case) {
+    let run = case.start().await;
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        for status in ["200 OK", "204 No Content", "303 See Other"] {
+            store(&run, "/a/b").await;
+            store(&run, "/a").await;
+            script(&run, "/a/b", method, Reply::status(status, ""));
+            let write = run.send(method, "/a/b", &[], "text").await;
+            assert_eq!(write.cache().fwd.as_deref(), Some("method"));
+            assert_eq!(run.origin.last("/a/b").text(), "text");
+            let read = run.get("/a/b", &[]).await;
+            assert_eq!(read.text(), "new", "{method} {status}: {read:?}");
+            assert!(run.get("/a", &[]).await.is_hit(), "another path");
+        }
+    }
+}
+
+async fn an_unknown_method_is_unsafe(case: Case) {
+    let run = case.start().await;
+    for method in ["FROB", "PROPPATCH", "get"] {
+        store(&run, "/").await;
+        script(&run, "/", method, Reply::status("299 Odd", "done"));
+        let write = run.send(method, "/", &[], "").await;
+        assert_eq!((write.status(), write.text().as_str()), (299, "done"));
+        assert_eq!(run.get("/", &[]).await.text(), "new", "{method}");
+    }
+}
+
+async fn location_and_content_location_end_too(case: Case) {
+    let run = case.start().await;
+    let rows = [
+        ("Location", "/items/1"),
+        ("Content-Location", "/items/1"),
+        ("Location", "1"),
+        ("Location", "http://example.test/items/1#part"),
+        ("Content-Location", "./x/../1"),
+    ];
+    for (name, value) in rows {
+        store(&run, "/items/1").await;
+        store(&run, "/items/2").await;
+        run.origin.on("/items/", [Reply::status("201 Created", "").with(name, value)]);
+        run.send("POST", "/items/", &[], "").await;
+        run.origin.on("/items/1", [Reply::fresh("new", 60)]);
+        assert_eq!(run.get("/items/1", &[]).await.text(), "new", "{name}: {value}");
+        assert!(run.get("/items/2", &[]).await.is_hit());
+    }
+}
+
+async fn another_origin_is_left_alone(case: Case) {
+    let run = case.start().await;
+    store(&run, "/items/1").await;
+    for (name, value) in [
+        ("Location", "http://elsewhere.test/items/1"),
+        ("Content-Location", "//elsewhere.test/items/1"),
+        ("Location", "http://example.test:8080/items/1"),
+    ] {
+        run.origin.on("/items/", [Reply::status("201 Created", "").with(name, value)]);
+        run.send("POST", "/items/", &[], "").await;
+        assert!(run.get("/items/1", &[]).await.is_hit(), "{name}: {value}");
+    }
+}
+
+async fn a_safe_method_ends_nothing(case: Case) {
+    let run = case.start().await;
+    store(&run, "/").await;
+    for method in ["OPTIONS", "TRACE", "HEAD"] {
+        run.send(method, "/", &[], "").await;
+        assert!(run.get("/", &[]).await.is_hit(), "{method}");
+    }
+}
+
+async fn a_refused_write_ends_nothing(case: Case) {
+    let run = case.start().await;
+    store(&run, "/").await;
+    for status in ["400 Bad", "403 No", "409 Conflict", "412 Failed", "422 No"] {
+        script(&run, "/", "PUT", Reply::status(status, ""));
+        run.send("PUT", "/", &[], "").await;
+        assert!(run.get("/", &[]).await.is_hit(), "{status}");
+    }
+}
+
+async fn a_write_whose_outcome_nobody_knows(case: Case) {
+    let run = case.start().await;
+    store(&run, "/").await;
+    script(&run, "/", "PUT", Reply::status("500 Failed", ""));
+    run.send("PUT", "/", &[], "").await;
+    let read = run.get("/", &[]).await;
+    // P10: the write may have happened. RFC 9111 4.4 asks for it on answers without error only.
+    assert!(read.text() == "new" || run.is_rfc9111 && read.is_hit(), "{read:?}");
+
+    store(&run, "/early").await;
+    script(&run, "/early", "PUT", Reply::raw(""));
+    assert_eq!(run.send("PUT", "/early", &[], "").await.status(), 502);
+    let read = run.get("/early", &[]).await;
+    assert!(read.text() == "new" || run.is_rfc9111 && read.is_hit(), "{read:?}");
+}
