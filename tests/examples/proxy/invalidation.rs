@@ -29,16 +29,17 @@ fn script(run: &Running, target: &str, method: &'static str, reply: Reply) {
 async fn an_unsafe_method_ends_its_target(case: Case) {
     let run = case.start().await;
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
-        for status in ["200 OK", "204 No Content", "303 See Other"] {
-            store(&run, "/a/b").await;
-            store(&run, "/a").await;
-            script(&run, "/a/b", method, Reply::status(status, ""));
-            let write = run.send(method, "/a/b", &[], "text").await;
+        for (code, status) in [(200, "200 OK"), (204, "204 No Content"), (303, "303 See Other")] {
+            let (above, target) = (format!("/{method}/{code}"), format!("/{method}/{code}/b"));
+            store(&run, &target).await;
+            store(&run, &above).await;
+            script(&run, &target, method, Reply::status(status, ""));
+            let write = run.send(method, &target, &[], "text").await;
             assert_eq!(write.cache().fwd.as_deref(), Some("method"));
-            assert_eq!(run.origin.last("/a/b").text(), "text");
-            let read = run.get("/a/b", &[]).await;
+            assert_eq!(run.origin.last(&target).text(), "text");
+            let read = run.get(&target, &[]).await;
             assert_eq!(read.text(), "new", "{method} {status}: {read:?}");
-            assert!(run.get("/a", &[]).await.is_hit(), "another path");
+            assert!(run.get(&above, &[]).await.is_hit(), "another path");
         }
     }
 }
@@ -46,31 +47,33 @@ async fn an_unsafe_method_ends_its_target(case: Case) {
 async fn an_unknown_method_is_unsafe(case: Case) {
     let run = case.start().await;
     for method in ["FROB", "PROPPATCH", "get"] {
-        store(&run, "/").await;
-        script(&run, "/", method, Reply::status("299 Odd", "done"));
-        let write = run.send(method, "/", &[], "").await;
+        let target = format!("/{method}");
+        store(&run, &target).await;
+        script(&run, &target, method, Reply::status("299 Odd", "done"));
+        let write = run.send(method, &target, &[], "").await;
         assert_eq!((write.status(), write.text().as_str()), (299, "done"));
-        assert_eq!(run.get("/", &[]).await.text(), "new", "{method}");
+        assert_eq!(run.get(&target, &[]).await.text(), "new", "{method}");
     }
 }
 
 async fn location_and_content_location_end_too(case: Case) {
     let run = case.start().await;
     let rows = [
-        ("Location", "/items/1"),
-        ("Content-Location", "/items/1"),
-        ("Location", "1"),
-        ("Location", "http://example.test/items/1#part"),
-        ("Content-Location", "./x/../1"),
+        ("Location", "/0/item"),
+        ("Content-Location", "/1/item"),
+        ("Location", "item"),
+        ("Location", "http://example.test/3/item#part"),
+        ("Content-Location", "./x/../item"),
     ];
-    for (name, value) in rows {
-        store(&run, "/items/1").await;
-        store(&run, "/items/2").await;
-        run.origin.on("/items/", [Reply::status("201 Created", "").with(name, value)]);
-        run.send("POST", "/items/", &[], "").await;
-        run.origin.on("/items/1", [Reply::fresh("new", 60)]);
-        assert_eq!(run.get("/items/1", &[]).await.text(), "new", "{name}: {value}");
-        assert!(run.get("/items/2", &[]).await.is_hit());
+    for (row, (name, value)) in rows.into_iter().enumerate() {
+        let [list, item, other] = ["", "item", "other"].map(|name| format!("/{row}/{name}"));
+        store(&run, &item).await;
+        store(&run, &other).await;
+        run.origin.on(&list, [Reply::status("201 Created", "").with(name, value)]);
+        run.send("POST", &list, &[], "").await;
+        run.origin.on(&item, [Reply::fresh("new", 60)]);
+        assert_eq!(run.get(&item, &[]).await.text(), "new", "{name}: {value}");
+        assert!(run.get(&other, &[]).await.is_hit());
     }
 }
 
