@@ -34,10 +34,12 @@ pub(crate) async fn build(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
 }
 
 fn route(path: &str, settings: &Settings) -> Route {
-    Route::get(path)
-        .tenantless()
-        // One origin may be several sites.
-        .header("host")
+    // One origin may be several sites.
+    let route = Route::get(path).tenantless().header("host");
+    if settings.rfc9111 {
+        return route;
+    }
+    route
         .ttl(settings.ttl)
         .stale_while_revalidate(settings.stale_while_revalidate)
         .stale_if_error(settings.stale_if_error)

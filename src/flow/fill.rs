@@ -25,7 +25,7 @@ use crate::protocol::groups::{self, MAX_GROUP, MAX_GROUPS};
 use crate::protocol::permission::{confined_fields, storable_rfc9111};
 use crate::protocol::vary::{self, Vary};
 use crate::protocol::{
-    CacheControl, StorableRules, Uncacheable, body_refusal, conditional, etag, initial_age,
+    CacheControl, Extent, StorableRules, Uncacheable, body_refusal, conditional, etag, initial_age,
     lifetime, response_refusal, strip,
 };
 use crate::store::{Filled, Refusal, Stamped, StoreError};
@@ -246,7 +246,8 @@ fn by_rfc9111(
     allow_stale(&mut control, &read.route);
     let seconds = |window: Option<u32>| Duration::from_secs(window.unwrap_or(0).into());
     let has_validator = !conditional::validators(head.headers).is_empty();
-    let is_validated = control.no_cache.is_some() || fresh <= 0;
+    // One that names fields confines these and nothing else (RFC 9111, section 5.2.2.4).
+    let is_validated = control.no_cache == Some(Extent::Whole) || fresh <= 0;
     if is_validated && !has_validator {
         // It could never be used.
         return Err(if fresh <= 0 { Uncacheable::Expired } else { Uncacheable::NoCache });
