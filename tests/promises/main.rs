@@ -10,6 +10,7 @@ mod bodies_of_others;
 mod config;
 mod conformance;
 mod fence;
+mod groups;
 mod hit;
 mod invalidation;
 mod leader_request;
