@@ -26,6 +26,8 @@ Without --rfc9111:
                                   how long after that it is served while one request asks the
                                   origin again [0]
   --stale-if-error SECONDS        how long after that it is served if the origin fails [3600]
+  --revalidate SECONDS            how long after that the origin is asked whether it is still good,
+                                  if it has a validator [3600]
   --same-for-all-users            store also what requests with Cookie or Authorization are
                                   answered: only for origins that answer all users the same
 ";
@@ -46,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) ttl: Duration,
     pub(crate) stale_while_revalidate: Duration,
     pub(crate) stale_if_error: Duration,
+    pub(crate) revalidate: Duration,
     pub(crate) same_for_all_users: bool,
 }
 
@@ -63,6 +66,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
         ttl: Duration::from_secs(60),
         stale_while_revalidate: Duration::ZERO,
         stale_if_error: Duration::from_secs(3600),
+        revalidate: Duration::from_secs(3600),
         same_for_all_users: false,
     };
     while let Some(argument) = parser.next().map_err(|error| error.to_string())? {
@@ -86,6 +90,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             Long("stale-if-error") => {
                 settings.stale_if_error = seconds(&mut parser, "--stale-if-error", 0)?;
             }
+            Long("revalidate") => settings.revalidate = seconds(&mut parser, "--revalidate", 0)?,
             other => return Err(other.unexpected().to_string()),
         }
     }

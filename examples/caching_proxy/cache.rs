@@ -43,6 +43,7 @@ fn route(path: &str, settings: &Settings) -> Route {
         .ttl(settings.ttl)
         .stale_while_revalidate(settings.stale_while_revalidate)
         .stale_if_error(settings.stale_if_error)
+        .revalidate(settings.revalidate)
 }
 
 /// The origin as a namespace, which is 1 to 64 letters, digits and `-_.`.

@@ -110,7 +110,7 @@ on_each_store! {
             let names: Vec<_> = (0..65).map(|number| format!("\"{number}\"")).collect();
             ([(GROUPS, names.join(", "))], "x")
         };
-        let app = App::of(cache(backend.store.clone()), Router::new().route("/many", get(many)));
+        let app = App::of(cache(backend.store.clone()), Router::new().route("/{name}", get(many)));
         let answer = app.get("4", "/many").await;
         assert!(answer.cache_status().contains("detail=too-many-groups"), "{answer:?}");
         assert!(!app.get_settled("4", "/many").await.is_hit());

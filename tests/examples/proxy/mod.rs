@@ -13,6 +13,7 @@ mod broken;
 mod fields;
 mod freshness;
 mod head_and_range;
+mod http_md;
 mod invalidation;
 mod passing;
 mod requests;

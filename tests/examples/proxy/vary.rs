@@ -6,13 +6,11 @@ use super::origin::Reply;
 
 in_each_case! {
     nobody_gets_what_was_made_for_another,
-}
-
-by_rfc9111! {
     encodings_are_stored_side_by_side,
     each_named_field_counts,
     an_absent_field_is_a_value,
     fields_that_are_not_named_do_not_count,
+    a_write_ends_every_variant,
 }
 
 fn echo(request: &Message, names: &[&str]) -> Reply {
@@ -78,4 +76,17 @@ async fn fields_that_are_not_named_do_not_count(case: Case) {
     run.settle("/", &[("X-Theme", "dark"), ("User-Agent", "a")]).await;
     let hit = run.get("/", &[("x-theme", "dark"), ("User-Agent", "b"), ("Accept", "x/y")]).await;
     assert!(hit.is_hit(), "{hit:?}");
+}
+
+async fn a_write_ends_every_variant(case: Case) {
+    let run = case.start().await;
+    run.origin.by("/", |request| echo(request, &["X-Theme"]));
+    for theme in ["dark", "light"] {
+        run.settle("/", &[("X-Theme", theme)]).await;
+    }
+    run.send("POST", "/", &[], "").await;
+    for theme in ["dark", "light"] {
+        let answer = run.get("/", &[("X-Theme", theme)]).await;
+        assert!(!answer.is_hit(), "RFC 9111 4.4: {answer:?}");
+    }
 }
