@@ -1,6 +1,7 @@
 //! Messages of HTTP/1.1 as they are on the wire, and a client that shows them so.
 
 use sfv::{BareItem, List, ListEntry, Parser};
+use std::fmt::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -24,7 +25,7 @@ pub(crate) type Answer = Message;
 
 /// What the cache says it did: the last member of Cache-Status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Status {
+pub(crate) struct CacheStatus {
     pub(crate) cache: String,
     pub(crate) hit: bool,
     pub(crate) fwd: Option<String>,
@@ -73,15 +74,15 @@ impl Message {
     }
 
     /// Everything in Cache-Status, by a parser of structured fields that isn't the crate's own work.
-    pub(crate) fn statuses(&self) -> Vec<Status> {
+    pub(crate) fn statuses(&self) -> Vec<CacheStatus> {
         let joined = self.all("cache-status").join(", ");
         let list: List =
             Parser::new(&joined).parse().unwrap_or_else(|why| panic!("{joined}: {why}"));
-        list.iter().map(Status::of).collect()
+        list.iter().map(CacheStatus::of).collect()
     }
 
     /// What the proxy's cache says.
-    pub(crate) fn cache(&self) -> Status {
+    pub(crate) fn cache(&self) -> CacheStatus {
         self.statuses().pop().unwrap_or_default()
     }
 
@@ -90,7 +91,7 @@ impl Message {
     }
 }
 
-impl Status {
+impl CacheStatus {
     fn of(member: &ListEntry) -> Self {
         let ListEntry::Item(item) = member else { panic!("an inner list: {member:?}") };
         let word = |item: &BareItem| match item {
@@ -134,10 +135,10 @@ pub(crate) async fn ask(
         request.push_str("Host: example.test\r\n");
     }
     for (name, value) in fields {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     if !body.is_empty() {
-        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let _ = write!(request, "Content-Length: {}\r\n", body.len());
     }
     request.push_str("\r\n");
     request.push_str(body);

@@ -108,13 +108,12 @@ async fn start(command: &str, origin: &Origin) -> Server {
 fn transcript(text: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
-        match line.strip_prefix("$ ") {
-            Some(command) => commands.push((command.to_owned(), String::new())),
-            None => {
-                let (_, expected) = commands.last_mut().expect("a command comes first");
-                expected.push_str(line);
-                expected.push('\n');
-            }
+        if let Some(command) = line.strip_prefix("$ ") {
+            commands.push((command.to_owned(), String::new()));
+        } else {
+            let (_, expected) = commands.last_mut().expect("a command comes first");
+            expected.push_str(line);
+            expected.push('\n');
         }
     }
     commands

@@ -28,8 +28,10 @@ by_rfc9111! {
 }
 
 async fn what_forbids_storing(case: Case) {
+    type Row = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
     let run = case.start().await;
-    let rows: [(&str, &str, &[(&str, &str)]); 9] = [
+    let rows: [Row; 9] = [
         ("/no-store", "5.2.2.5", &[("Cache-Control", "no-store, max-age=60")]),
         (
             "/upper-case",
