@@ -59,6 +59,7 @@ pub(crate) struct Replayers {
     told: Arc<AtomicBool>,
 }
 
+#[cfg_attr(not(feature = "axum"), allow(clippy::derivable_impls, reason = "axum's body is known"))]
 impl Default for Replayers {
     fn default() -> Self {
         Self {
