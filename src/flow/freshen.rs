@@ -147,3 +147,75 @@ fn agrees(held: &Held, told: &HeaderMap) -> bool {
     });
     length && same(&ETAG) && same(&LAST_MODIFIED)
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::IF_NONE_MATCH;
+
+    use super::*;
+    use crate::entry::{Head, Id, RunId};
+
+    fn snapshot(micros: u64) -> Snapshot {
+        let id = Id::mint(micros, [0; 8]);
+        Snapshot { stamps: [id].into(), epoch: id, run: RunId([0; 8]) }
+    }
+
+    fn held(found_under: Option<Snapshot>) -> Held {
+        let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: [].into(), fresh_until: 0 };
+        let mut headers = HeaderMap::new();
+        headers.insert(ETAG, HeaderValue::from_static("\"1\""));
+        let entry = Entry {
+            head,
+            name: 0,
+            stored_at: 0,
+            age: 0,
+            stale_until: 0,
+            error_until: 0,
+            cost: 0,
+            tags: Vec::new(),
+            selection: None,
+            content: Content::Response { status: StatusCode::OK, headers },
+            body: Bytes::from_static(b"body"),
+        };
+        let frame = Bytes::new();
+        Held { entry, frame, snapshot: found_under, on_error: false, revalidate: true }
+    }
+
+    #[test]
+    fn nothing_is_asked_about_what_was_invalidated_since_it_was_found() {
+        let asks = |held: &Held, run: Option<&Snapshot>| {
+            conditions(Some(held), run).contains_key(IF_NONE_MATCH)
+        };
+        let (before, after) = (snapshot(1), snapshot(2));
+        assert!(asks(&held(Some(before.clone())), Some(&before)));
+        assert!(!asks(&held(Some(before.clone())), Some(&after)));
+        // Of a run without a snapshot nothing is stored, and nothing is known.
+        assert!(!asks(&held(Some(before.clone())), None));
+        assert!(!asks(&held(None), None));
+        assert!(!asks(&held(None), Some(&before)));
+        let forbidden = Held { revalidate: false, ..held(Some(before.clone())) };
+        assert!(!asks(&forbidden, Some(&before)));
+        assert!(conditions(None, Some(&before)).is_empty());
+    }
+
+    #[test]
+    fn the_answer_to_a_head_agrees_by_length_and_validators_rfc9111_4_3_5() {
+        type Row = (&'static str, &'static [(&'static HeaderName, &'static str)], bool);
+        let rows: [Row; 6] = [
+            ("nothing said", &[], true),
+            ("the same tag", &[(&ETAG, "\"1\"")], true),
+            ("another tag", &[(&ETAG, "\"2\"")], false),
+            ("the same length", &[(&CONTENT_LENGTH, "4")], true),
+            ("another length", &[(&ETAG, "\"1\""), (&CONTENT_LENGTH, "5")], false),
+            ("a date that is not stored", &[(&LAST_MODIFIED, "x")], false),
+        ];
+        for (row, fields, expected) in rows {
+            let mut told = HeaderMap::new();
+            for (name, value) in fields {
+                told.append(*name, HeaderValue::from_str(value).unwrap());
+            }
+            assert_eq!(agrees(&held(None), &told), expected, "{row}");
+        }
+    }
+}
