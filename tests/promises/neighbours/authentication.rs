@@ -142,6 +142,8 @@ on_each_store! {
         let app = app(cache.clone(), inner.layer(cache.layer()));
         // Nobody's 401 is kept for who may.
         assert_eq!(app.get("4", "/").await.status, StatusCode::UNAUTHORIZED);
+        // Its lease is given up behind the answer, and refuses others' fills until then.
+        app.cache.settled().await;
         app.send(as_user("ann")).await;
         app.cache.settled().await;
         let unauthorised = app.get("4", "/").await;
