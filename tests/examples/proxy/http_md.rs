@@ -68,13 +68,15 @@ impl Rule {
     fn read(text: &str) -> Self {
         let (request, response) = text.split_once("\n\n").expect("an empty line");
         let (head, body) = response.split_once("\n\n").unwrap_or((response, ""));
+        // The end of its last line belongs to it, as in a file.
+        let body = if body.is_empty() { String::new() } else { format!("{body}\n") };
         let (first, fields) = lines(request);
         let (method, target) = first.split_once(' ').expect("method and target");
         let (status, response_fields) = lines(head);
         let status = status.strip_prefix("HTTP/1.1 ").expect("a status line");
         let reply = response_fields
             .iter()
-            .fold(Reply::status(status, body), |reply, (name, value)| reply.with(name, value));
+            .fold(Reply::status(status, &body), |reply, (name, value)| reply.with(name, value));
         Self { method: method.to_owned(), target: target.to_owned(), fields, reply }
     }
 }
