@@ -17,6 +17,7 @@ use super::read::{Read, forward};
 use super::shared::{Attitude, Shared};
 use super::step::within;
 use crate::entry::{Content, Entry, Snapshot};
+use crate::policy::{ResponseGroups, ResponseTtl};
 use crate::protocol::conditional;
 
 /// What a refresh of this entry can ask the handler about, if it may.
@@ -70,6 +71,17 @@ pub(crate) fn confirmed(held: &Held, not_modified: &Parts) -> Option<(Parts, Byt
     let mut response = Response::new(());
     *response.status_mut() = *status;
     *response.headers_mut() = headers;
+    let (said, extensions) = (&not_modified.extensions, response.extensions_mut());
+    if let Some(ttl) = said.get::<ResponseTtl>() {
+        extensions.insert(*ttl);
+    }
+    // The body is of the groups that it was of, whatever is said beside it: one too many ends it
+    // too early, one too few would never end it.
+    let mut groups: Vec<_> = held.entry.tags.iter().map(|(group, _)| group.clone()).collect();
+    if let Some(ResponseGroups(more)) = said.get() {
+        groups.extend(more.iter().cloned());
+    }
+    extensions.insert(ResponseGroups(groups));
     Some((response.into_parts().0, held.entry.body.clone()))
 }
 
@@ -107,6 +119,7 @@ where
     let (parts, body) = response.into_parts();
     let mut told = Response::new(());
     *told.headers_mut() = parts.headers.clone();
+    *told.extensions_mut() = parts.extensions.clone();
     let told = told.into_parts().0;
     let task = {
         let shared = Arc::clone(&shared);

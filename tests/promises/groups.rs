@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tower_response_cache::{Cache, CacheBuilder, ResponseGroups, Route, Store, Tenant};
@@ -114,5 +114,34 @@ on_each_store! {
         let answer = app.get("4", "/many").await;
         assert!(answer.cache_status().contains("detail=too-many-groups"), "{answer:?}");
         assert!(!app.get_settled("4", "/many").await.is_hit());
+    }
+
+    async fn a_response_that_was_confirmed_is_in_its_groups_still(backend: Backend) {
+        // The groups are said with the body alone, as a handler does that answers 304 early.
+        let handler = |headers: HeaderMap| async move {
+            let tag = [(header::ETAG, "\"1\"")];
+            if headers.contains_key(header::IF_NONE_MATCH) {
+                return (StatusCode::NOT_MODIFIED, tag).into_response();
+            }
+            let mut response = (tag, "body").into_response();
+            response.extensions_mut().insert(ResponseGroups::new(["g"]));
+            response
+        };
+        let ttl = Duration::from_millis(100);
+        let builder = Cache::builder(backend.store.clone())
+            .tenant(Tenant::header("x-gym-id"))
+            .route(Route::get("/").ttl(ttl).revalidate(Duration::from_secs(60)));
+        let app = App::of(builder, Router::new().route("/", get(handler)));
+        app.get("4", "/").await;
+        app.cache.settled().await;
+        tokio::time::sleep(ttl + Duration::from_millis(20)).await;
+        let confirmed = app.get("4", "/").await;
+        assert!(confirmed.cache_status().contains("fwd-status=304"), "{confirmed:?}");
+        app.cache.settled().await;
+        app.cache.tenant("4").unwrap().invalidate_group("g").await.unwrap();
+        // Neither served nor asked about.
+        let after = app.get("4", "/").await;
+        after.assert_miss();
+        assert!(!after.cache_status().contains("fwd-status"), "{after:?}");
     }
 }
