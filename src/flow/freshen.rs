@@ -10,9 +10,10 @@ use http::{HeaderMap, HeaderName, Response, StatusCode};
 use http_body::SizeHint;
 use tokio::time::Instant;
 
-use super::fill::{self, Plan};
+use super::fill;
 use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
+use super::plan::Plan;
 use super::read::{Read, forward};
 use super::shared::{Attitude, Shared};
 use super::step::within;

@@ -17,7 +17,8 @@
 //! | `lease` | the right to run it |
 //! | `collect`, `pipe` | between the run and its client |
 //! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
-//! | `fill` | a whole response becomes an entry |
+//! | `plan` | whether a response is stored, for how long, and as what |
+//! | `fill` | it is stored, and given to those who wait |
 //! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
 //! | `invalidation` | an invalidation until it is confirmed |
 
@@ -38,6 +39,7 @@ mod lookup;
 mod matching;
 mod origin;
 mod pipe;
+mod plan;
 mod read;
 mod run;
 mod shared;

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::collect::{Broken, collect};
-use super::fill::{self, Plan};
+use super::fill;
 use super::flights::Lead;
 use super::freshen::{self, conditions};
 use super::hit::{self, Served};
@@ -20,6 +20,7 @@ use super::lease::{Lease, keep};
 use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
+use super::plan::Plan;
 use super::read::Read;
 use super::shared::Shared;
 use super::status;
