@@ -15,7 +15,9 @@ use super::content::{Contentless, bypass_on};
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, forward};
+use super::search::Search;
 use super::shared::{Attitude, Shared};
+use super::spelling::Spelling;
 use super::write::Write;
 use crate::body::ResponseBody;
 use crate::key::{
@@ -140,11 +142,24 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     if ttl.is_zero() && !rfc9111 {
         return Err(Bypass::NoTtl);
     }
-    let mut names = Names::new(&space, &variant, &text);
+    // The app's routes take all spellings of a target for one; another origin may not.
+    let mut spelling = (rfc9111 && matches!(route.key, KeyTemplate::Path))
+        .then(|| Spelling::new(path, parts.uri.query()));
+    if let Some(spelling) = spelling.take_if(|_| !route.no_vary_search) {
+        spelling.push(kept_of(route), normal.len(), &text, &mut variant);
+    }
+    // Where a response says what of the query counts, only the path is known by now.
+    let known = if route.no_vary_search { &normal } else { &text };
+    let mut names = Names::with_epoch_of(known, &space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
     if shared.rules.all_tenants {
         names.push_all_tenants();
     }
+    let search = route.no_vary_search.then(|| {
+        let search = Search::new(names.clone(), normal.len(), spelling);
+        names = search.names(None);
+        Box::new(search)
+    });
     let head = parts.method == Method::HEAD;
     let wants = rfc9111.then(|| Box::new(request_control(&parts.headers)));
     if wants.as_ref().is_some_and(|wants| wants.no_store) {
@@ -154,6 +169,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     Ok(Read {
         route: Arc::clone(route),
         names,
+        search,
         variant: None,
         ttl,
         head,
@@ -224,6 +240,14 @@ fn key_text(
         }
     }
     Ok(text)
+}
+
+/// Which parts of a query as it came are in the key, if not all are.
+fn kept_of(route: &CachedRoute) -> Option<(Keep<'_>, bool)> {
+    match &route.query {
+        Query::All => None,
+        Query::Named(names) => Some((Keep::Named(names), false)),
+    }
 }
 
 /// Adds the identity to the variant, and sees to it that no credentials go unmentioned.

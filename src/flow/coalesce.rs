@@ -307,10 +307,11 @@ async fn ask(
 }
 
 /// Whether the response of another request's run is what this request selects, and may have. What
-/// the key's responses vary by, and the groups that they are in, may not have been known when it
-/// joined.
+/// of its query counts, what the key's responses vary by and the groups that they are in may not
+/// have been known when it joined.
 fn is_for(shared: &Shared, entry: &Entry, read: &Read) -> bool {
-    entry.selection == read.selection()
+    entry.name == read.names.entry_digest()
+        && entry.selection == read.selection()
         && (entry.tags.is_empty() || !shared.dirty.covers_any(&groups_of(read, entry)))
 }
 
@@ -328,11 +329,11 @@ enum Looked {
 }
 
 async fn look_again(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Looked {
-    let before = read.selection();
+    let before = read.names.entry_digest();
     let Ok(Seen { verdict, snapshot }) = examine(shared, read, headers).await else {
         return Looked::Nothing;
     };
-    let moved = read.selection() != before;
+    let moved = read.names.entry_digest() != before;
     match verdict {
         Verdict::Fresh(entry) => Looked::Served(Box::new(entry)),
         Verdict::Stale(_) => Looked::Missed { snapshot, unusable: false, moved },

@@ -55,7 +55,7 @@ where
     let origin = Origin::new(service, Request::from_parts(parts, body));
     match content {
         Ok(content) => {
-            admitted.names.extend_variant(&content.variant());
+            admitted.extend_variant(&content.variant());
             read(shared, admitted, origin).await
         }
         Err(why) => {

@@ -65,13 +65,13 @@ async fn store(
     mut lease: Option<&mut Lease>,
     (entry, keep): (Arc<Entry>, Millis),
 ) {
-    let names = plan.variant.as_ref().map_or(&read.names, |(names, _)| names);
+    let names = plan.place.as_ref().map_or(&read.names, |place| &place.names);
     let mut entry = Arc::unwrap_or_clone(entry);
     let stamped = stamp(shared, names, snapshot, &mut entry, keep).await;
     // The variant before the word that there are variants.
     let mut frames = Vec::with_capacity(2);
     frames.push((names, entry.encode()));
-    if let Some((_, variant)) = &plan.variant {
+    if let Some(variant) = plan.place.as_ref().and_then(|place| place.variant.as_ref()) {
         frames.push((&variant.key, signpost(&entry, variant).encode()));
     }
     for (index, (names, frame)) in frames.into_iter().enumerate() {

@@ -8,6 +8,7 @@
 //! | `read` | the order of the steps of a read |
 //! | `lookup` | ask the store, and judge what it has |
 //! | `variants` | which of the key's variants, where responses vary |
+//! | `search`, `spelling` | which part of a query counts, and how it was spelled |
 //! | `freshness` | whether an entry may still answer |
 //! | `hit` | an entry becomes a response |
 //! | `step` | each step of the store has a time limit |
@@ -42,7 +43,9 @@ mod pipe;
 mod plan;
 mod read;
 mod run;
+mod search;
 mod shared;
+mod spelling;
 mod status;
 mod step;
 mod uncacheable;

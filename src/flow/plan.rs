@@ -39,8 +39,15 @@ pub(crate) struct Plan {
     /// What is not stored of the head.
     unstored: Vec<HeaderName>,
     groups: Vec<String>,
-    /// The variant that it turned out to be, where the request did not know of it.
-    pub(super) variant: Option<(Names, Box<Variant>)>,
+    /// Where it belongs, if that is elsewhere than its request looked.
+    pub(super) place: Option<Place>,
+}
+
+/// Where a response is stored.
+pub(crate) struct Place {
+    pub(super) names: Names,
+    /// Which of a key's variants that is, if it is one.
+    pub(super) variant: Option<Box<Variant>>,
 }
 
 /// In the place of a stamp, for those who need none.
@@ -100,7 +107,7 @@ impl Plan {
             revalidate: times.revalidate,
             unstored,
             groups: groups_of(parts)?,
-            variant: variant_of(shared, read, &parts.headers, asked)?,
+            place: place_of(shared, read, &parts.headers, asked)?,
         })
     }
 
@@ -136,8 +143,8 @@ impl Plan {
         if read.route.etag == Etag::OfBody && !headers.contains_key(ETAG) {
             headers.insert(ETAG, etag::generate(&body));
         }
-        let (names, selection) = match &self.variant {
-            Some((names, variant)) => (names, Some(variant.selection)),
+        let (names, selection) = match &self.place {
+            Some(place) => (&place.names, place.variant.as_ref().map(|known| known.selection)),
             None => (&read.names, read.selection()),
         };
         Ok(Entry {
@@ -265,23 +272,34 @@ fn groups_of(parts: &Parts) -> Result<Vec<String>, Uncacheable> {
     if fits { Ok(all) } else { Err(Uncacheable::TooManyGroups) }
 }
 
-/// The variant that a response with these headers is of, if it is another than the one that its
-/// request looked for.
-fn variant_of(
+/// Where a response with these headers belongs, if that is elsewhere than its request looked: by
+/// what it says of the query, and by what it varies.
+fn place_of(
     shared: &Shared,
     read: &Read,
     headers: &HeaderMap,
     asked: &HeaderMap,
-) -> Result<Option<(Names, Box<Variant>)>, Uncacheable> {
-    let Vary::Fields(by) = vary::selecting(headers) else { return Ok(None) };
-    let known: &[HeaderName] = read.variant.as_ref().map_or(&[], |variant| &variant.fields);
-    let is_known = |name| known.contains(name) || read.route.keyed_headers.contains(name);
-    if by.iter().all(is_known) {
-        return Ok(None);
+) -> Result<Option<Place>, Uncacheable> {
+    let by = match vary::selecting(headers) {
+        Vary::Fields(by) => by,
+        Vary::None | Vary::Star => Vec::new(),
+    };
+    let Some(key) = read.learn_search(shared, headers) else {
+        let known: &[HeaderName] = read.variant.as_ref().map_or(&[], |variant| &variant.fields);
+        let is_known = |name| known.contains(name) || read.route.keyed_headers.contains(name);
+        if by.iter().all(is_known) {
+            return Ok(None);
+        }
+        let fields = read.learn(shared, &by).ok_or(Uncacheable::VaryLimit)?;
+        let (names, variant) = Variant::of(shared, read.key(), fields, asked);
+        return Ok(Some(Place { names, variant: Some(Box::new(variant)) }));
+    };
+    let fields = read.learn_of(shared, &key, &by).ok_or(Uncacheable::VaryLimit)?;
+    if fields.is_empty() {
+        return Ok(Some(Place { names: key, variant: None }));
     }
-    let fields = read.learn(shared, &by).ok_or(Uncacheable::VaryLimit)?;
-    let (names, variant) = Variant::of(shared, read.key(), fields, asked);
-    Ok(Some((names, Box::new(variant))))
+    let (names, variant) = Variant::of(shared, &key, fields, asked);
+    Ok(Some(Place { names, variant: Some(Box::new(variant)) }))
 }
 
 fn join(mut chunks: Vec<Bytes>) -> Bytes {

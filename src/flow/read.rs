@@ -13,6 +13,7 @@ use super::hit::{self, Served};
 use super::lookup::{Held, Seen, Verdict, examine};
 use super::origin::{Answer, Handler, Origin};
 use super::run::{self, Run};
+use super::search::Search;
 use super::shared::Shared;
 use super::status;
 use super::variants::Variant;
@@ -28,6 +29,8 @@ pub(crate) struct Read {
     pub(crate) route: Arc<CachedRoute>,
     /// What the store is asked for.
     pub(crate) names: Names,
+    /// What the names are made from, if responses may say what of the query counts.
+    pub(crate) search: Option<Box<Search>>,
     /// Which of the key's variants the names are of, if its responses vary.
     pub(crate) variant: Option<Box<Variant>>,
     /// How long a response to this request stays fresh, unless the response says less.

@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 
 use super::flights::Flights;
 use super::invalidation::Dirty;
+use super::search::Searches;
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
 use crate::key::QueryLimits;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) flights: Arc<Flights>,
     pub(crate) variants: Variants,
+    pub(crate) searches: Searches,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
     /// Runs, fills and invalidations that nobody waits for.
@@ -156,6 +158,7 @@ impl Shared {
             counters: Counters::default(),
             flights: Arc::default(),
             variants: Variants::default(),
+            searches: Searches::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             work,

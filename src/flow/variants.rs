@@ -37,7 +37,7 @@ impl Default for Variants {
 }
 
 impl Variants {
-    fn known(&self, key: &Names) -> Option<Arc<[HeaderName]>> {
+    pub(super) fn known(&self, key: &Names) -> Option<Arc<[HeaderName]>> {
         if !self.any.load(Ordering::Relaxed) {
             return None;
         }
@@ -106,12 +106,13 @@ impl Read {
         self.variant.as_ref().map(|variant| variant.selection)
     }
 
-    /// Goes over to the variant that the request selects, as far as this process knows. Answers
+    /// Goes over to the key and the variant that the request selects, as far as this process knows. Answers
     /// whether that is another one than before.
     pub(crate) fn select(&mut self, shared: &Shared, headers: &HeaderMap) -> bool {
-        let Some(fields) = shared.variants.known(self.key()) else { return false };
+        let respelled = self.respell(shared);
+        let Some(fields) = shared.variants.known(self.key()) else { return respelled };
         if self.variant.as_ref().is_some_and(|variant| variant.fields == fields) {
-            return false;
+            return respelled;
         }
         let (names, variant) = Variant::of(shared, self.key(), fields, headers);
         self.names = names;
@@ -122,9 +123,19 @@ impl Read {
     /// Learns by what the responses of this key vary, be it from a response or from the store.
     /// `None` if that is by more than may be.
     pub(crate) fn learn(&self, shared: &Shared, by: &[HeaderName]) -> Option<Arc<[HeaderName]>> {
+        self.learn_of(shared, self.key(), by)
+    }
+
+    /// The same, of another key.
+    pub(super) fn learn_of(
+        &self,
+        shared: &Shared,
+        key: &Names,
+        by: &[HeaderName],
+    ) -> Option<Arc<[HeaderName]>> {
         let by: Vec<_> =
             by.iter().filter(|name| !self.route.keyed_headers.contains(name)).cloned().collect();
-        shared.variants.learn(self.key(), &by)
+        shared.variants.learn(key, &by)
     }
 }
 

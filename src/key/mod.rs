@@ -13,7 +13,7 @@ pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy
 pub use self::glob::{Glob, GlobError};
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};
 pub use self::path::{PathError, normalize_path, normalize_path_lossy};
-pub use self::query::{Keep, QueryError, QueryLimits, normalize_query, template_value};
+pub use self::query::{Keep, QueryError, QueryLimits, kept_pairs, normalize_query, template_value};
 pub use self::template::{
     Binding, Captures, KeyTemplate, MAX_PARAMS, PathTemplate, Reach, ScopeKind, ScopeTemplate,
     Segment, TemplateError, TextTemplate, Unbound,

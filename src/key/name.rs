@@ -115,6 +115,13 @@ impl Names {
     /// entries of one text apart; it must not contain a space.
     #[must_use]
     pub fn new(space: &Space, variant: &str, text: &str) -> Self {
+        Self::with_epoch_of(text, space, variant, text)
+    }
+
+    /// The same, but with the epoch of the key `other`: for keys of which it is known only later
+    /// which of several they are. Keys that may turn out to be each other need one epoch.
+    #[must_use]
+    pub fn with_epoch_of(other: &str, space: &Space, variant: &str, text: &str) -> Self {
         debug_assert!(!variant.contains(' '));
         let mut buffer = String::with_capacity(160 + 2 * text.len() + variant.len());
         space.push('e', &mut buffer);
@@ -126,13 +133,26 @@ impl Names {
         ends.push(buffer.len());
         space.push('g', &mut buffer);
         buffer.push('!');
-        let epoch = xxh3_64(text.as_bytes()) % EPOCHS;
+        let epoch = xxh3_64(other.as_bytes()) % EPOCHS;
         if epoch >= 10 {
             buffer.push(char::from(b'0' + (epoch / 10) as u8));
         }
         buffer.push(char::from(b'0' + (epoch % 10) as u8));
         ends.push(buffer.len());
         Self { space: space.clone(), buffer, text: start, ends, all_tenants: false }
+    }
+
+    /// The names of another key with the same epoch and scopes: `more` is added to the variant, and
+    /// the text is another. `more` must not contain a space.
+    #[must_use]
+    pub fn respelled(&self, more: &str, text: &str) -> Self {
+        debug_assert!(!more.contains(' '));
+        let (before, after) = (&self.buffer[..self.text - 1], &self.buffer[self.ends[0]..]);
+        let buffer = [before, more, " ", text, after].concat();
+        let start = self.text + more.len();
+        let end = start + text.len();
+        let ends = self.ends.iter().map(|was| was - self.ends[0] + end).collect();
+        Self { space: self.space.clone(), buffer, text: start, ends, ..*self }
     }
 
     /// The names of one of the key's variants: the same but for the entry and its lease.

@@ -50,6 +50,9 @@ pub enum Keep<'a> {
     All,
     /// Those with these names, each as [`encode`](super::encode()) writes it.
     Named(&'a [String]),
+    /// Every one but those with these names, each as [`encode`](super::encode()) writes it. A `+` in a
+    /// name is read as forms are: as a space.
+    Except(&'a [String]),
 }
 
 impl Keep<'_> {
@@ -57,6 +60,7 @@ impl Keep<'_> {
         match self {
             Self::All => true,
             Self::Named(names) => names.iter().any(|named| same_name(named, name)),
+            Self::Except(names) => !names.iter().any(|named| same_form_name(named, name)),
         }
     }
 }
@@ -155,6 +159,23 @@ impl fmt::Display for QueryError {
 
 impl std::error::Error for QueryError {}
 
+/// The pairs of a query that a key keeps, as they came and in the order in which they came.
+///
+/// # Errors
+/// [`QueryError::MalformedEscape`] if a name has one.
+pub fn kept_pairs<'a>(raw: &'a str, keep: Keep<'_>) -> Result<Vec<&'a str>, QueryError> {
+    let mut kept = Vec::new();
+    let mut normal = String::new();
+    for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
+        normal.clear();
+        part(pair.split_once('=').map_or(pair, |(name, _)| name), &mut normal)?;
+        if keep.keeps(&normal) {
+            kept.push(pair);
+        }
+    }
+    Ok(kept)
+}
+
 /// Whether the pairs came out sorted.
 fn append_pairs(
     raw: &str,
@@ -246,6 +267,17 @@ fn same_name(named: &str, sent: &str) -> bool {
             _ => named.strip_prefix(&[byte]),
         };
         let Some(rest) = rest else { return false };
+        named = rest;
+    }
+    named.is_empty()
+}
+
+/// Whether a form's reader takes the normalised name `sent` for `named`.
+fn same_form_name(named: &str, sent: &str) -> bool {
+    let mut named = named.as_bytes();
+    for &byte in sent.as_bytes() {
+        let read: &[u8] = if byte == b'+' { b"%20" } else { &[byte] };
+        let Some(rest) = named.strip_prefix(read) else { return false };
         named = rest;
     }
     named.is_empty()

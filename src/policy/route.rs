@@ -39,6 +39,7 @@ pub struct Route {
     pub(crate) jitter: Option<u8>,
     pub(crate) key: Option<String>,
     pub(crate) query: Option<Vec<String>>,
+    pub(crate) no_vary_search: bool,
     pub(crate) headers: Vec<String>,
     pub(crate) users: Option<Users>,
     pub(crate) tenantless: bool,
@@ -152,6 +153,7 @@ impl Route {
             jitter: None,
             key: None,
             query: None,
+            no_vary_search: false,
             headers: Vec::new(),
             users: None,
             tenantless: false,
@@ -221,6 +223,26 @@ impl Route {
         I::Item: Into<String>,
     {
         self.query = Some(parameters.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Lets responses say what of the query they depend on, in `No-Vary-Search` (a draft of the HTTP
+    /// working group, draft-ietf-httpbis-no-vary-search): with `params=("utm_source")` requests that
+    /// differ in that parameter are one; `params, except=("id")` leaves only `id` in the key. The
+    /// order of parameters never counts, unless the cache is built with
+    /// [`rfc9111`](crate::CacheBuilder::rfc9111): there the response says so with `key-order`.
+    ///
+    /// What was said last of a path holds for its other queries, so say the same in each response of
+    /// a path. A process learns it from the first response that it stores. Where you know in
+    /// advance, [`query`](Self::query) is simpler.
+    ///
+    /// ```
+    /// use tower_response_cache::Route;
+    ///
+    /// let article = Route::get("/articles/{id}").no_vary_search();
+    /// ```
+    pub fn no_vary_search(mut self) -> Self {
+        self.no_vary_search = true;
         self
     }
 

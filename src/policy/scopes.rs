@@ -65,6 +65,11 @@ impl ScopePlan {
         matches!(self.how, How::OwnPath)
     }
 
+    /// Whether a key's text decides if it has the scope.
+    pub(super) fn looks_at_text(&self) -> bool {
+        matches!(self.how, How::MatchText)
+    }
+
     /// The tag, if it is one.
     pub(super) fn tag(&self) -> Option<&ScopeTemplate> {
         self.template.as_ref().filter(|_| matches!(self.how, How::Tagged))

@@ -15,6 +15,7 @@ mod hop_by_hop;
 pub mod invalidation;
 mod lifetime;
 mod list;
+pub mod no_vary_search;
 pub mod permission;
 pub mod range;
 mod request;

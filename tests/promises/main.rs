@@ -16,6 +16,7 @@ mod invalidation;
 mod leader_request;
 mod misses_together;
 mod neighbours;
+mod no_vary_search;
 mod revalidation;
 mod rfc9111;
 mod settings;

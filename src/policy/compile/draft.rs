@@ -70,6 +70,13 @@ impl<'a> Draft<'a> {
             let setting = format!("the jitter of {}", route.path);
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 50 percent" });
         }
+        if route.no_vary_search && (route.key.is_some() || route.query.is_some()) {
+            return Err(ConfigError::Contradiction {
+                path: name(),
+                reason: "the route says what of the query counts: remove `.no_vary_search()`, or \
+                         `.query(…)` and `.key(…)`",
+            });
+        }
         let key = match &route.key {
             None => KeyTemplate::Path,
             Some(_) if route.query.is_some() => return Err(ConfigError::QueryWithKey(name())),
@@ -152,6 +159,13 @@ impl<'a> Draft<'a> {
         if scopes.len() + 2 > Head::MAX_STAMPS {
             return Err(ConfigError::TooManyScopes(route.path.clone()));
         }
+        if route.no_vary_search && scopes.iter().any(ScopePlan::looks_at_text) {
+            return Err(ConfigError::Contradiction {
+                path: route.path.clone(),
+                reason: "a pattern looks at the whole query, of which `.no_vary_search()` lets \
+                         responses leave parts out: use a path, a subtree or a tag",
+            });
+        }
         let query = match &route.query {
             None => Query::All,
             Some(names) => Query::Named(names.iter().map(|name| encoded(name)).collect()),
@@ -161,6 +175,7 @@ impl<'a> Draft<'a> {
             method: self.method,
             key: self.key,
             query,
+            no_vary_search: route.no_vary_search,
             keyed_headers: self.headers,
             users: self.users,
             tenantless: route.tenantless,
