@@ -142,20 +142,21 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     if ttl.is_zero() && !rfc9111 {
         return Err(Bypass::NoTtl);
     }
+    let is_said = matches!(route.query, Query::AsSaid);
     // The app's routes take all spellings of a target for one; another origin may not.
     let mut spelling = (rfc9111 && matches!(route.key, KeyTemplate::Path))
         .then(|| Spelling::new(path, parts.uri.query()));
-    if let Some(spelling) = spelling.take_if(|_| !route.no_vary_search) {
+    if let Some(spelling) = spelling.take_if(|_| !is_said) {
         spelling.push(kept_of(route), normal.len(), &text, &mut variant);
     }
     // Where a response says what of the query counts, only the path is known by now.
-    let known = if route.no_vary_search { &normal } else { &text };
+    let known = if is_said { &normal } else { &text };
     let mut names = Names::with_epoch_of(known, &space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
     if shared.rules.all_tenants {
         names.push_all_tenants();
     }
-    let search = route.no_vary_search.then(|| {
+    let search = is_said.then(|| {
         let search = Search::new(names.clone(), normal.len(), spelling);
         names = search.names(None);
         Box::new(search)
@@ -213,7 +214,7 @@ fn key_text(
             text.push_str(path);
             let Some(query) = query else { return Ok(text) };
             let keep = match &route.query {
-                Query::All => Keep::All,
+                Query::All | Query::AsSaid => Keep::All,
                 Query::Named(names) => Keep::Named(names),
             };
             text.push('?');
@@ -245,7 +246,7 @@ fn key_text(
 /// Which parts of a query as it came are in the key, if not all are.
 fn kept_of(route: &CachedRoute) -> Option<(Keep<'_>, bool)> {
     match &route.query {
-        Query::All => None,
+        Query::All | Query::AsSaid => None,
         Query::Named(names) => Some((Keep::Named(names), false)),
     }
 }

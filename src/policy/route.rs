@@ -30,6 +30,7 @@ use super::Identity;
 /// ```
 #[derive(Clone)]
 #[must_use]
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub struct Route {
     pub(crate) method: Method,
     pub(crate) path: String,

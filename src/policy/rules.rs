@@ -60,8 +60,6 @@ pub(crate) struct CachedRoute {
     pub(crate) method: ReadMethod,
     pub(crate) key: KeyTemplate,
     pub(crate) query: Query,
-    /// Responses may say what of the query counts.
-    pub(crate) no_vary_search: bool,
     /// Headers in the key, sorted.
     pub(crate) keyed_headers: Vec<HeaderName>,
     pub(crate) users: Option<Users>,
@@ -89,6 +87,8 @@ pub(crate) struct CachedRoute {
 pub(crate) enum Query {
     All,
     Named(Vec<String>),
+    /// All of it, unless a response says less.
+    AsSaid,
 }
 
 /// A rule, with its targets.

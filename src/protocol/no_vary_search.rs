@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn what_counts_of_a_query_in_the_words_of_the_draft() {
+        type Row = (&'static str, &'static [&'static str], Option<SearchVariance>);
         let listed = |names: &[&str]| Ignored::Listed(names.iter().map(|n| (*n).into()).collect());
         let all_but = |names: &[&str]| Ignored::AllBut(names.iter().map(|n| (*n).into()).collect());
         let says = |ignored, any_order| Some(SearchVariance { ignored, any_order });
-        type Row = (&'static str, &'static [&'static str], Option<SearchVariance>);
         let rows: Vec<Row> = vec![
             ("no field", &[], None),
             ("key-order", &["key-order"], says(listed(&[]), true)),

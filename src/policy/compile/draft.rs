@@ -167,6 +167,7 @@ impl<'a> Draft<'a> {
             });
         }
         let query = match &route.query {
+            None if route.no_vary_search => Query::AsSaid,
             None => Query::All,
             Some(names) => Query::Named(names.iter().map(|name| encoded(name)).collect()),
         };
@@ -175,7 +176,6 @@ impl<'a> Draft<'a> {
             method: self.method,
             key: self.key,
             query,
-            no_vary_search: route.no_vary_search,
             keyed_headers: self.headers,
             users: self.users,
             tenantless: route.tenantless,
