@@ -267,6 +267,42 @@ impl CacheBuilder {
         self
     }
 
+    /// How many runs of the handler there may be at once for requests that missed; any number if not
+    /// set. More wait, each for [`run_queue_timeout`](Self::run_queue_timeout), and then run all the
+    /// same, unless the cache [sheds load](Self::shed_load).
+    ///
+    /// It keeps an outage of the store, or a client who asks for a thousand keys at once, from
+    /// reaching the origin in full. Requests that are not looked up, and writes, do not count.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_response_cache::{Cache, MemoryStore};
+    ///
+    /// let cache = Cache::builder(MemoryStore::new())
+    ///     .max_runs(64)
+    ///     .run_queue_timeout(Duration::from_millis(500))
+    ///     .shed_load()
+    ///     .build()?;
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    pub fn max_runs(mut self, count: usize) -> Self {
+        self.settings.max_runs = Some(count);
+        self
+    }
+
+    /// How long a run waits for room where [`max_runs`](Self::max_runs) bounds it: 1 s if not set.
+    pub fn run_queue_timeout(mut self, limit: Duration) -> Self {
+        self.settings.run_queue_timeout = limit;
+        self
+    }
+
+    /// Answers 503 with `Retry-After` where there has been no room for a run in time, or with what is
+    /// stale if the route allows that [on errors](Route::stale_if_error).
+    pub fn shed_load(mut self) -> Self {
+        self.settings.shed_load = true;
+        self
+    }
+
     /// For how long the targets of a write stay closed when nobody knows what became of it: its
     /// client left, it panicked, it failed with an error, or it was answered with 408 or 504.
     /// 3 s if not set; zero for not at all.
@@ -312,6 +348,7 @@ impl CacheBuilder {
             ("wait_limit", settings.wait_limit),
             ("run_deadline", settings.run_deadline),
             ("request_body_timeout", settings.request_body_timeout),
+            ("run_queue_timeout", settings.run_queue_timeout),
         ] {
             if limit < Duration::from_millis(1) || limit > Duration::from_secs(3600) {
                 let setting = setting.to_owned();
@@ -325,6 +362,16 @@ impl CacheBuilder {
         if settings.max_key == 0 || settings.max_key > 16 << 10 {
             let setting = "max_key".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "1 byte to 16 KiB" });
+        }
+        if settings.max_runs.is_some_and(|most| most == 0 || most > MAX_RUNS) {
+            let setting = "max_runs".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "1 to 1,000,000" });
+        }
+        if settings.max_runs.is_none() && settings.shed_load {
+            return Err(ConfigError::Contradiction {
+                path: "shed_load".to_owned(),
+                reason: "there is always room for a run: add `.max_runs(…)`",
+            });
         }
         if settings.max_variants == 0 {
             let setting = "max_variants".to_owned();
@@ -353,6 +400,9 @@ impl CacheBuilder {
         Ok(Cache::new(self.store, rules, self.settings))
     }
 }
+
+/// More runs than any process can have at once.
+const MAX_RUNS: usize = 1_000_000;
 
 fn header_names(names: &[String]) -> Result<Vec<HeaderName>, ConfigError> {
     let parse = |name: &String| name.parse().map_err(|_| ConfigError::Header(name.clone()));

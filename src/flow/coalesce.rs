@@ -12,7 +12,7 @@ use super::hit::{self, Served};
 use super::lease::Lease;
 use super::lookup::{Seen, Verdict, examine, groups_of};
 use super::origin::{Answer, Handler, Origin, Waiting};
-use super::read::{Read, blind};
+use super::read::{Read, blind, shed};
 use super::run::{self, Run};
 use super::shared::Shared;
 use super::step::{millis, within};
@@ -38,6 +38,8 @@ enum Course {
     Run(Run),
     /// Nothing can be known.
     Blind(Bypass),
+    /// There was no room for the run that this one waited for.
+    Shed,
     /// Somebody else refreshes already.
     Nothing,
 }
@@ -57,6 +59,7 @@ where
         Course::Serve(entry, served) => Ok(hit::respond(&shared, entry, &read, served)),
         Course::Run(run) => run::launch(shared, read, origin, run).await,
         Course::Blind(why) => blind(shared, read, origin, why).await,
+        Course::Shed => Ok(shed(&shared, &read)),
         Course::Nothing => run::launch(shared, read, origin, Run::unshared()).await,
     }
 }
@@ -115,6 +118,7 @@ where
                         }
                     }
                     Ok(Ending::Lost) => {}
+                    Ok(Ending::Shed) => return Ok(shed(&shared, &read)),
                     Ok(Ending::Private) | Err(_) => break Run::unstored(why),
                 }
             }
@@ -165,6 +169,7 @@ async fn settle(
                     }
                 }
                 Ok(Ending::Private) | Err(_) => return Course::Run(Run::unshared()),
+                Ok(Ending::Shed) => return Course::Shed,
                 Ok(Ending::Lost) => {}
             }
             match look_again(shared, read, waiting.headers()).await {
@@ -299,6 +304,7 @@ async fn ask(
                         Course::Serve((*entry).clone(), Served::Collapsed)
                     }
                     Ending::Landed(_) => return ControlFlow::Continue(Some(snapshot)),
+                    Ending::Shed => Course::Shed,
                     Ending::Private | Ending::Lost => Course::Run(Run::unshared()),
                 });
             }

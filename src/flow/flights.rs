@@ -23,6 +23,7 @@ enum Stage {
     Under,
     Landed(Arc<Entry>),
     Private,
+    Shed,
 }
 
 /// How a flight ended, for those who joined it.
@@ -32,6 +33,8 @@ pub(crate) enum Ending {
     Landed(Arc<Entry>),
     /// There is an answer, but it is nobody else's: each runs its own.
     Private,
+    /// There was no room for the run.
+    Shed,
     /// Whoever led it is gone: look again.
     Lost,
 }
@@ -176,6 +179,7 @@ async fn ending(mut stage: watch::Receiver<Stage>) -> Ending {
     match stage.wait_for(|stage| !matches!(stage, Stage::Under)).await.as_deref() {
         Ok(Stage::Landed(entry)) => Ending::Landed(Arc::clone(entry)),
         Ok(Stage::Private) => Ending::Private,
+        Ok(Stage::Shed) => Ending::Shed,
         Ok(Stage::Under) | Err(_) => Ending::Lost,
     }
 }
@@ -199,6 +203,11 @@ impl Lead {
     /// Sends every joiner to run its own, together.
     pub(crate) fn release(self) {
         self.stage.send_replace(Stage::Private);
+    }
+
+    /// Tells every joiner that there was no room for the run.
+    pub(crate) fn shed(self) {
+        self.stage.send_replace(Stage::Shed);
     }
 }
 

@@ -14,7 +14,7 @@ use super::fill;
 use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::plan::Plan;
-use super::read::{Read, forward};
+use super::read::{Read, forward_miss};
 use super::shared::{Attitude, Shared};
 use super::step::within;
 use crate::entry::{Content, Entry, Snapshot};
@@ -108,12 +108,11 @@ where
     let detail = read.alone.map(crate::telemetry::Bypass::as_str);
     let held = read.held.take().filter(|held| read.alone.is_none() && held.snapshot.is_some());
     let Some(held) = held else {
-        return forward(&shared, origin, read.reason, detail).await;
+        return forward_miss(&shared, &read, origin, detail).await;
     };
     let asked = origin.headers().clone();
     let (began, began_at) = (Instant::now(), shared.store.now());
-    let reason = read.reason;
-    let response = forward(&shared, origin, reason, detail).await?;
+    let response = forward_miss(&shared, &read, origin, detail).await?;
     if response.status() != StatusCode::OK {
         return Ok(response);
     }

@@ -14,6 +14,7 @@
 //! | `step` | each step of the store has a time limit |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
 //! | `flights` | who waits for whom |
+//! | `capacity` | how many runs there may be at once |
 //! | `run` | the handler on a task of its own |
 //! | `lease` | the right to run it |
 //! | `collect`, `pipe` | between the run and its client |
@@ -26,6 +27,7 @@
 mod admit;
 mod admit_write;
 mod at_end;
+mod capacity;
 mod coalesce;
 mod collect;
 mod content;

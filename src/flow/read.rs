@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 
+use super::capacity::{self, Turn};
 use super::coalesce::{self, Miss};
 use super::freshen;
 use super::hit::{self, Served};
@@ -90,7 +91,7 @@ where
                 return freshen::by_head(shared, read, origin, snapshot).await;
             }
             if let Some(why) = read.alone {
-                return forward(&shared, origin, read.reason, Some(why.as_str())).await;
+                return forward_miss(&shared, &read, origin, Some(why.as_str())).await;
             }
             let miss = Miss { snapshot, ignore_entry: unusable, refresh: false };
             return coalesce::answer(shared, read, origin, miss).await;
@@ -127,7 +128,7 @@ where
     }
     read.reason = Fwd::Bypass;
     if read.head || read.alone.is_some() {
-        return forward(&shared, origin, Fwd::Bypass, Some(why.as_str())).await;
+        return forward_miss(&shared, &read, origin, Some(why.as_str())).await;
     }
     if !shared.settings.coalesce_in_outage || shared.uncacheables.knows(&read.names) {
         return run::launch(shared, read, origin, Run::unstored(why)).await;
@@ -149,6 +150,35 @@ where
     let mut response = origin.run().await?.map(ResponseBody::pass);
     status::forwarded(shared, response.headers_mut(), reason, detail);
     Ok(response)
+}
+
+/// Runs the handler for a request whose answer nobody shares, if there is room for a run.
+pub(super) async fn forward_miss<S, B>(
+    shared: &Shared,
+    read: &Read,
+    origin: Origin<S, B>,
+    detail: Option<&str>,
+) -> Answer<S, B>
+where
+    S: Handler<B>,
+    B: Send + 'static,
+{
+    match capacity::turn(shared).await {
+        Turn::Run(_place) => forward(shared, origin, read.reason, detail).await,
+        Turn::Shed => Ok(shed(shared, read)),
+    }
+}
+
+/// What a request gets for whose run there is no room.
+pub(super) fn shed<R: Body<Data = Bytes>>(
+    shared: &Shared,
+    read: &Read,
+) -> Response<ResponseBody<R>> {
+    match read.held.as_deref().filter(|held| held.on_error) {
+        // RFC 5861, section 4.
+        Some(held) => hit::respond(shared, held.entry.clone(), read, Served::Stale),
+        None => capacity::shed(shared),
+    }
 }
 
 /// What a request gets that wants what is stored and nothing else, where that can't be had.

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, SizeHint};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::capacity::{self, Turn};
 use super::collect::{Broken, collect};
 use super::fill;
 use super::flights::Lead;
@@ -21,7 +22,7 @@ use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
 use super::plan::Plan;
-use super::read::Read;
+use super::read::{Read, shed};
 use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
@@ -65,6 +66,13 @@ impl Run {
     /// Whether the run is its client's alone: nobody can wait for it, and nothing is stored.
     fn is_private(&self) -> bool {
         self.snapshot.is_none() && self.leads.is_empty()
+    }
+
+    /// There is no room for the run, nor for one of those who wait for it.
+    fn make_shed(&mut self) {
+        self.snapshot = None;
+        self.lease = None;
+        self.leads.drain(..).for_each(Lead::shed);
     }
 
     /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
@@ -120,6 +128,10 @@ async fn fly<S, B>(
     S: Handler<B>,
     B: Send + 'static,
 {
+    let Some(place) = place::<S, B>(&shared, &mut run, &mut reply).await else {
+        let _ = reply.send(Ok(shed(&shared, &read)));
+        return;
+    };
     shared.counters.runs.increment();
     let asked = origin.headers().clone();
     let mut asks_if_good = false;
@@ -206,6 +218,8 @@ async fn fly<S, B>(
             never = keep(lease) => match never {},
         }
     };
+    // Storing it is not the handler's work.
+    drop(place);
     match collected {
         Ok(body) => match plan.entry(&read, &stored_parts, body, started.elapsed()) {
             Ok(entry) => fill::finish(&shared, &read, run.into_parts(), plan, entry).await,
@@ -265,6 +279,36 @@ fn mistaken<R: Body<Data = Bytes>>(shared: &Shared, read: &Read) -> Response<Res
 impl Run {
     fn into_parts(mut self) -> (Option<Snapshot>, Option<Lease>, Vec<Lead>) {
         (self.snapshot.take(), self.lease.take(), std::mem::take(&mut self.leads))
+    }
+}
+
+/// A place among the runs; `None` if there is no room, or if nobody wants it any more.
+async fn place<S: Handler<B>, B>(
+    shared: &Shared,
+    run: &mut Run,
+    reply: &mut Reply<S, B>,
+) -> Option<Option<OwnedSemaphorePermit>> {
+    let turn = capacity::turn(shared);
+    tokio::pin!(turn);
+    let turn = if run.is_private() {
+        tokio::select! {
+            biased;
+            turn = &mut turn => turn,
+            () = reply.closed() => Turn::Shed,
+        }
+    } else {
+        tokio::select! {
+            biased;
+            turn = &mut turn => turn,
+            never = keep(run.lease.as_ref()) => match never {},
+        }
+    };
+    match turn {
+        Turn::Run(place) => Some(place),
+        Turn::Shed => {
+            run.make_shed();
+            None
+        }
     }
 }
 

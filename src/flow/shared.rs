@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use tokio_util::task::TaskTracker;
 
+use super::capacity::Capacity;
 use super::flights::Flights;
 use super::invalidation::Dirty;
 use super::search::Searches;
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) capacity: Capacity,
     pub(crate) variants: Variants,
     pub(crate) searches: Searches,
     pub(crate) uncacheables: Uncacheables,
@@ -72,6 +74,10 @@ pub(crate) struct Settings {
     pub(crate) run_deadline: Duration,
     pub(crate) uncacheable_memory: Duration,
     pub(crate) coalesce_in_outage: bool,
+    /// How many runs there may be at once; `None` for any number.
+    pub(crate) max_runs: Option<usize>,
+    pub(crate) run_queue_timeout: Duration,
+    pub(crate) shed_load: bool,
     pub(crate) hold_after_lost: Duration,
 }
 
@@ -103,6 +109,9 @@ impl Default for Settings {
             run_deadline: Duration::from_secs(60),
             uncacheable_memory: Duration::from_secs(5),
             coalesce_in_outage: true,
+            max_runs: None,
+            run_queue_timeout: Duration::from_secs(1),
+            shed_load: false,
             hold_after_lost: Duration::from_secs(3),
         }
     }
@@ -154,6 +163,7 @@ impl Shared {
         Self {
             store,
             rules,
+            capacity: Capacity::new(&settings),
             settings,
             counters: Counters::default(),
             flights: Arc::default(),

@@ -50,6 +50,8 @@ counters! {
     bypasses,
     /// Handler runs on cached routes.
     runs,
+    /// Requests that found no room for a run within the time to wait for one.
+    over_capacity,
     /// Responses stored.
     stored,
     /// Responses that may not be stored.

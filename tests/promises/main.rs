@@ -7,6 +7,7 @@ mod support;
 mod allowances;
 mod bodies;
 mod bodies_of_others;
+mod capacity;
 mod config;
 mod conformance;
 mod fence;
