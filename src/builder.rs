@@ -197,10 +197,21 @@ impl CacheBuilder {
         self
     }
 
-    /// How long a look-up may take, waiting for a connection included: 50 ms if not set. After it
-    /// the handler runs.
+    /// How long a request may wait for the store before its handler runs, waiting for a connection
+    /// included: 50 ms if not set. All that is asked before has to be answered within it.
     pub fn lookup_timeout(mut self, limit: Duration) -> Self {
         self.settings.lookup_timeout = limit;
+        self
+    }
+
+    /// How many failures of the store in a row open the breaker, 5 if not set; 0 for no breaker.
+    ///
+    /// A failure is a step that the store did not answer in time, or not at all; one that it refuses
+    /// is none. Open, nothing waits for the store: reads run the handler at once, and what writes
+    /// invalidate is passed by on this instance. Probes in the background, at most half a second
+    /// apart, close it as soon as one is answered.
+    pub fn breaker_failures(mut self, count: u32) -> Self {
+        self.settings.breaker_failures = count;
         self
     }
 
@@ -211,7 +222,9 @@ impl CacheBuilder {
     }
 
     /// How long a write waits for its invalidation to be confirmed: 1 s if not set. After it the
-    /// response is sent and the invalidation tried again in the background.
+    /// response is sent and the invalidation tried again in the background. Fences have the same
+    /// time before the handler runs; a request that has waited for them in vain does not wait again
+    /// after it, unless the rule must be confirmed.
     pub fn invalidate_timeout(mut self, limit: Duration) -> Self {
         self.settings.invalidate_timeout = limit;
         self

@@ -208,7 +208,10 @@ impl TenantCache {
     /// Stops midway, as an error does.
     pub async fn delete_pattern(&self, glob: &str) -> Result<u64, InvalidateError> {
         let glob = Glob::new(glob).map_err(InvalidateError::Glob)?;
-        Ok(self.shared.store.delete_pattern(&self.space, &glob).await?)
+        let delete = flow::long_step(&self.shared, "delete_pattern", |store| {
+            store.delete_pattern(&self.space, &glob)
+        });
+        Ok(delete.await?)
     }
 
     fn find_set(&self, name: &str) -> Result<&Set, ScopeError> {

@@ -18,6 +18,7 @@ use super::read::{Read, forward};
 use super::search::Search;
 use super::shared::{Attitude, Shared};
 use super::spelling::Spelling;
+use super::step::Patience;
 use super::write::Write;
 use crate::body::ResponseBody;
 use crate::key::{
@@ -179,6 +180,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         alone,
         reason: Fwd::Miss,
         held: None,
+        patience: Patience::default(),
     })
 }
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use super::invalidation::invalidate;
+use super::invalidation::{invalidate_by, mark_dirty};
 use super::shared::Shared;
 use super::write::Move;
 use crate::store::Mode;
@@ -49,9 +50,15 @@ impl AtEnd {
         }
         let shared = Arc::clone(&self.shared);
         self.under_way = Some(self.shared.work.spawn(async move {
+            let deadline = Instant::now() + shared.settings.invalidate_timeout;
             for known in moves {
+                if shared.dirty.covers_any(&known.scopes) {
+                    // The store was waited for in vain before the answer's head was sent.
+                    mark_dirty(&shared, &known.scopes);
+                    continue;
+                }
                 // A failure is noted, and goes on being tried, where it occurs.
-                let _ = invalidate(&shared, &known.scopes, Mode::Hard).await;
+                let _ = invalidate_by(&shared, &known.scopes, Mode::Hard, deadline).await;
             }
         }));
     }

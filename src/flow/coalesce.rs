@@ -15,7 +15,7 @@ use super::origin::{Answer, Handler, Origin, Waiting};
 use super::read::{Read, blind, shed};
 use super::run::{self, Run};
 use super::shared::Shared;
-use super::step::{millis, within};
+use super::step::{millis, step};
 use crate::entry::{Entry, Snapshot};
 use crate::store::{self, LeaseToken, MissRequest};
 use crate::telemetry::Bypass;
@@ -74,6 +74,7 @@ pub(crate) async fn refresh<S, B>(
     S: Handler<B>,
     B: Send + 'static,
 {
+    read.patience.renew();
     if let Course::Run(run) = settle(&shared, &mut read, &mut origin, miss).await {
         // The run goes on when its client is gone, which it is at once.
         drop(run::launch::<S, B>(shared, read, origin, run).await);
@@ -161,7 +162,9 @@ async fn settle(
         };
         if let Some(flight) = flight {
             waiting.rest();
-            match timeout_at(patience, flight.ending()).await {
+            let ending = timeout_at(patience, flight.ending()).await;
+            read.patience.renew();
+            match ending {
                 Ok(Ending::Landed(entry)) => {
                     read.select(shared, waiting.headers());
                     if is_for(shared, &entry, read) {
@@ -226,15 +229,13 @@ async fn ask(
         };
         // Given up if this is dropped here, or if it is not known what came of it.
         lease.iter_mut().for_each(Lease::take);
-        let reply = within(settings.lookup_timeout, shared.store.miss(&read.names, &request)).await;
+        let deadline = || read.patience.deadline(shared);
+        let reply = step(shared, "miss", deadline, |store| store.miss(&read.names, &request)).await;
         if !matches!(reply, Ok(store::Miss::Granted(_)) | Err(_)) {
             lease.iter_mut().for_each(Lease::lose);
         }
         match reply {
-            Err(error) => {
-                shared.note_error("miss", &error);
-                return ControlFlow::Break(Course::Blind(Bypass::Store));
-            }
+            Err(_) => return ControlFlow::Break(Course::Blind(Bypass::Store)),
             Ok(store::Miss::Closed) => return ControlFlow::Break(Course::Blind(Bypass::Fenced)),
             Ok(store::Miss::Again) => match look_again(shared, read, waiting.headers()).await {
                 Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
@@ -296,7 +297,10 @@ async fn ask(
                 let ending = tokio::select! {
                     biased;
                     ending = answered => ending,
-                    () = pause.sleep() => continue,
+                    () = pause.sleep() => {
+                        read.patience.renew();
+                        continue;
+                    }
                 };
                 read.select(shared, waiting.headers());
                 return ControlFlow::Break(match ending {

@@ -9,7 +9,7 @@ use super::lease::Lease;
 use super::plan::Plan;
 use super::read::Read;
 use super::shared::Shared;
-use super::step::within;
+use super::step::{after, step};
 use super::variants::Variant;
 use crate::entry::{Content, Entry, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
@@ -80,7 +80,7 @@ async fn store(
         let filled = match &stamped {
             Ok(None) => fill(shared, names, snapshot, lease, frame, keep).await,
             Ok(Some(refusal)) => Ok(Filled::Refused(*refusal)),
-            Err(error) => return shared.note_error("stamp", error),
+            Err(_) => return,
         };
         match filled {
             Ok(Filled::Stored) if index == 0 => shared.counters.stored.increment(),
@@ -94,7 +94,7 @@ async fn store(
                 tracing::debug!(route = %read.route.name, reason = why.as_str(), "fill refused");
                 return;
             }
-            Err(error) => shared.note_error("fill", &error),
+            Err(_) => {}
         }
     }
 }
@@ -112,8 +112,11 @@ async fn stamp(
     }
     let groups = entry.tags.iter().map(|(group, _)| group.as_str());
     let groups = ScopeNames::groups(names.space(), groups);
-    let step = shared.store.stamp(names, snapshot, &groups, keep.saturating_add(SLACK));
-    match within(shared.settings.fill_timeout, step).await? {
+    let deadline = after(shared.settings.fill_timeout);
+    let keep = keep.saturating_add(SLACK);
+    let stamp =
+        step(shared, "stamp", deadline, |store| store.stamp(names, snapshot, &groups, keep));
+    match stamp.await? {
         Stamped::Refused(refusal) => Ok(Some(refusal)),
         Stamped::Stamps(stamps) => {
             for ((_, stamp), given) in entry.tags.iter_mut().zip(stamps) {
@@ -133,8 +136,10 @@ async fn fill(
     keep: Millis,
 ) -> Result<Filled, StoreError> {
     let token = lease.as_ref().map(|lease| lease.token());
-    let step = shared.store.fill(names, snapshot, token, frame, keep);
-    let filled = within(shared.settings.fill_timeout, step).await;
+    let deadline = after(shared.settings.fill_timeout);
+    let fill =
+        step(shared, "fill", deadline, |store| store.fill(names, snapshot, token, frame, keep));
+    let filled = fill.await;
     if let (Ok(Filled::Stored), Some(lease)) = (&filled, lease) {
         lease.lose();
     }

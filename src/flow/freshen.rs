@@ -16,7 +16,7 @@ use super::origin::{Answer, Handler, Origin};
 use super::plan::Plan;
 use super::read::{Read, forward_miss};
 use super::shared::{Attitude, Shared};
-use super::step::within;
+use super::step::{after, step};
 use crate::entry::{Content, Entry, Snapshot};
 use crate::policy::{ResponseGroups, ResponseTtl};
 use crate::protocol::conditional;
@@ -125,10 +125,11 @@ where
         let shared = Arc::clone(&shared);
         async move {
             if !agrees(&held, &told.headers) {
-                let step = shared.store.discard(&read.names, &held.frame);
-                if let Err(error) = within(shared.settings.fill_timeout, step).await {
-                    shared.note_error("discard", &error);
-                }
+                let deadline = after(shared.settings.fill_timeout);
+                let discard = step(&shared, "discard", deadline, |store| {
+                    store.discard(&read.names, &held.frame)
+                });
+                let _ = discard.await;
                 return;
             }
             // Without one nobody can tell whether it is about what is stored.

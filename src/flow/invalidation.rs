@@ -13,13 +13,13 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::shared::Shared;
-use super::step::within;
+use super::step::{after, is_away, step};
 use crate::key::{Names, ScopeNames, Space};
 use crate::policy::TENANT;
-use crate::store::{Mode, StoreError, StoreErrorKind};
+use crate::store::{Mode, StoreError};
 
-/// Invalidates, once. If that is not confirmed, the scopes are dirty when this answers, and
-/// attempts go on in the background.
+/// Invalidates, once, within the time that an invalidation may take. If that is not confirmed, the
+/// scopes are dirty when this answers, and attempts go on in the background.
 ///
 /// # Dropping
 ///
@@ -29,14 +29,22 @@ pub(crate) async fn invalidate(
     scopes: &ScopeNames,
     mode: Mode,
 ) -> Result<(), StoreError> {
-    match attempt(shared, scopes, mode).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            shared.note_error("invalidate", &error);
-            mark_dirty(shared, scopes);
-            Err(error)
-        }
+    let deadline = Instant::now() + shared.settings.invalidate_timeout;
+    invalidate_by(shared, scopes, mode, deadline).await
+}
+
+/// The same, with a deadline that several steps may have together.
+pub(super) async fn invalidate_by(
+    shared: &Arc<Shared>,
+    scopes: &ScopeNames,
+    mode: Mode,
+    deadline: Instant,
+) -> Result<(), StoreError> {
+    let done = attempt(shared, scopes, mode, || deadline).await;
+    if done.is_err() {
+        mark_dirty(shared, scopes);
     }
+    done
 }
 
 /// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
@@ -47,9 +55,13 @@ pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
     }
 }
 
-async fn attempt(shared: &Shared, scopes: &ScopeNames, mode: Mode) -> Result<(), StoreError> {
-    let step = shared.store.invalidate(scopes, mode);
-    within(shared.settings.invalidate_timeout, step).await?;
+async fn attempt(
+    shared: &Shared,
+    scopes: &ScopeNames,
+    mode: Mode,
+    deadline: impl FnOnce() -> Instant,
+) -> Result<(), StoreError> {
+    step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode)).await?;
     shared.counters.invalidations.increment();
     Ok(())
 }
@@ -57,20 +69,29 @@ async fn attempt(shared: &Shared, scopes: &ScopeNames, mode: Mode) -> Result<(),
 /// The pause before an attempt that follows none that failed.
 const SOON: Duration = Duration::from_millis(20);
 
+/// The longest pause.
+const LATE: Duration = Duration::from_secs(1);
+
 /// Tries until nothing is dirty.
 async fn retry(shared: Arc<Shared>) {
     let mut pause = SOON;
     loop {
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        if shared.is_store_away() {
+            // The breaker finds out when it is back. Until then there are only marks to expire.
+            let _ = tokio::time::timeout(LATE, shared.gate.passable()).await;
+            pause = SOON;
+        } else {
+            tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        }
         let mut failed = false;
-        for (scopes, marked) in shared.dirty.pending() {
-            match attempt(&shared, &scopes, Mode::Hard).await {
+        let pending = if shared.is_store_away() { Vec::new() } else { shared.dirty.pending() };
+        for (scopes, marked) in pending {
+            let deadline = after(shared.settings.invalidate_timeout);
+            match attempt(&shared, &scopes, Mode::Hard, deadline).await {
                 Ok(()) => shared.dirty.confirm(&scopes, marked),
                 Err(error) => {
-                    tracing::debug!(error = %error, "an invalidation is still not confirmed");
                     failed = true;
-                    if matches!(error.kind(), StoreErrorKind::Timeout | StoreErrorKind::Unavailable)
-                    {
+                    if is_away(&error) {
                         // The others would fare no better, and would each take a time-out.
                         break;
                     }
@@ -81,7 +102,7 @@ async fn retry(shared: Arc<Shared>) {
             return;
         }
         // What came in meanwhile need not wait as long as what failed before it.
-        pause = if failed { (pause * 2).min(Duration::from_secs(1)) } else { SOON };
+        pause = if failed { (pause * 2).min(LATE) } else { SOON };
     }
 }
 

@@ -4,9 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use super::shared::Shared;
-use super::step::{millis, within};
+use super::step::{after, is_away, millis, step};
 use crate::key::Names;
-use crate::store::LeaseToken;
+use crate::store::{LeaseToken, StoreError};
 
 /// A lease that may be held. Dropping it gives it up, in the background.
 pub(crate) struct Lease {
@@ -42,10 +42,12 @@ impl Lease {
         let ttl = self.shared.settings.lease_ttl;
         loop {
             tokio::time::sleep(ttl / 3).await;
-            let step = self.shared.store.renew(&self.names, self.token, millis(ttl));
-            if let Err(error) = within(self.shared.settings.fill_timeout, step).await {
-                self.shared.note_error("renew", &error);
-            }
+            let deadline = after(self.shared.settings.fill_timeout);
+            let (names, token) = (&self.names, self.token);
+            let renew = step(&self.shared, "renew", deadline, |store| {
+                store.renew(names, token, millis(ttl))
+            });
+            let _ = renew.await;
         }
     }
 }
@@ -57,11 +59,26 @@ impl Drop for Lease {
         }
         let (shared, names, token) = (Arc::clone(&self.shared), self.names.clone(), self.token);
         self.shared.work.spawn(async move {
-            let step = shared.store.release(&names, token);
-            if let Err(error) = within(shared.settings.fill_timeout, step).await {
-                shared.note_error("release", &error);
+            if let Err(error) = release(&shared, &names, token).await
+                && is_away(&error)
+                && shared.gate.is_shut()
+            {
+                // Nobody waits for this, and after its end there is nothing to give up.
+                tokio::spawn(release_later(shared, names, token));
             }
         });
+    }
+}
+
+async fn release(shared: &Shared, names: &Names, token: LeaseToken) -> Result<bool, StoreError> {
+    let deadline = after(shared.settings.fill_timeout);
+    step(shared, "release", deadline, |store| store.release(names, token)).await
+}
+
+/// A lease that was taken just before the store went away would hold others up once it is back.
+async fn release_later(shared: Arc<Shared>, names: Names, token: LeaseToken) {
+    if tokio::time::timeout(shared.settings.lease_ttl, shared.gate.passable()).await.is_ok() {
+        let _ = release(&shared, &names, token).await;
     }
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName};
 use super::freshness::{self, Freshness};
 use super::read::Read;
 use super::shared::Shared;
-use super::step::within;
+use super::step::{after, step};
 use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
 use crate::key::ScopeNames;
 use crate::protocol::Fwd;
@@ -98,14 +98,13 @@ fn in_groups(verdict: &Verdict) -> Option<&Entry> {
 }
 
 /// Whether none of the entry's groups has been invalidated since it was stored.
-async fn groups_hold(shared: &Shared, read: &Read, entry: &Entry) -> Result<bool, StoreError> {
+async fn groups_hold(shared: &Shared, read: &mut Read, entry: &Entry) -> Result<bool, StoreError> {
     let groups = groups_of(read, entry);
     if shared.dirty.covers_any(&groups) {
         return Ok(false);
     }
-    let step = shared.store.generations(&groups);
-    let found = within(shared.settings.lookup_timeout, step).await;
-    let found = found.inspect_err(|error| shared.note_error("generations", error))?;
+    let deadline = || read.patience.deadline(shared);
+    let found = step(shared, "generations", deadline, |store| store.generations(&groups)).await?;
     // The connection may be another one than before, and its server too.
     let hold = found.run == entry.head.run
         && found.generations.len() == entry.tags.len()
@@ -123,12 +122,9 @@ pub(super) fn groups_of(read: &Read, entry: &Entry) -> ScopeNames {
 }
 
 /// Reads what the store has under these names, within the time that a look-up may take.
-async fn look_up(shared: &Shared, read: &Read) -> Result<Found, StoreError> {
-    let found = within(shared.settings.lookup_timeout, shared.store.lookup(&read.names)).await;
-    if let Err(error) = &found {
-        shared.note_error("lookup", error);
-    }
-    found
+async fn look_up(shared: &Shared, read: &mut Read) -> Result<Found, StoreError> {
+    let deadline = || read.patience.deadline(shared);
+    step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await
 }
 
 /// The responses of the key are stored by what the request says in these fields.
@@ -146,10 +142,9 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
             tracing::warn!(error = %error, "a stored entry does not decode; removing it");
             let (shared, names, seen) = (Arc::clone(shared), names.clone(), frame.clone());
             shared.clone().work.spawn(async move {
-                let limit = shared.settings.fill_timeout;
-                if let Err(error) = within(limit, shared.store.discard(&names, &seen)).await {
-                    shared.note_error("discard", &error);
-                }
+                let deadline = after(shared.settings.fill_timeout);
+                let step = step(&shared, "discard", deadline, |store| store.discard(&names, &seen));
+                let _ = step.await;
             });
             return miss(true);
         }

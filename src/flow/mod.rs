@@ -11,7 +11,7 @@
 //! | `search`, `spelling` | which part of a query counts, and how it was spelled |
 //! | `freshness` | whether an entry may still answer |
 //! | `hit` | an entry becomes a response |
-//! | `step` | each step of the store has a time limit |
+//! | `step`, `breaker` | each step of the store has a time limit, and is not taken while the store is away |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
 //! | `flights` | who waits for whom |
 //! | `capacity` | how many runs there may be at once |
@@ -28,6 +28,7 @@ mod admit;
 mod admit_write;
 mod at_end;
 mod capacity;
+mod breaker;
 mod coalesce;
 mod collect;
 mod content;
@@ -63,4 +64,5 @@ pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::read;
 pub(crate) use self::shared::{Attitude, Settings, Shared};
+pub(crate) use self::step::long_step;
 pub(crate) use self::write::write;

@@ -17,6 +17,7 @@ use super::run::{self, Run};
 use super::search::Search;
 use super::shared::Shared;
 use super::status;
+use super::step::Patience;
 use super::variants::Variant;
 use crate::body::ResponseBody;
 use crate::entry::Entry;
@@ -48,6 +49,8 @@ pub(crate) struct Read {
     pub(crate) reason: Fwd,
     /// What is stored, may not be served as it is, and may be of use all the same.
     pub(crate) held: Option<Box<Held>>,
+    /// How long it may still wait for the store.
+    pub(crate) patience: Patience,
 }
 
 impl Read {

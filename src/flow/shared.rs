@@ -10,18 +10,21 @@ use super::capacity::Capacity;
 use super::flights::Flights;
 use super::invalidation::Dirty;
 use super::search::Searches;
+use super::step::{Gate, is_away};
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
 use crate::key::QueryLimits;
 use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
-use crate::store::{Store, StoreError, StoreErrorKind};
+use crate::store::{Store, StoreError};
 use crate::telemetry::Counters;
 
 /// One cache: its rules, its store, and who is under way in this process.
 pub(crate) struct Shared {
+    /// Its steps are taken by [`step`](super::step::step) alone.
     pub(crate) store: Arc<dyn Store>,
+    pub(super) gate: Arc<Gate>,
     pub(crate) rules: Rules,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
@@ -64,6 +67,7 @@ pub(crate) struct Settings {
     pub(crate) targeted: Vec<HeaderName>,
     /// Response fields that are of one request only; `None` for those that are known to be.
     pub(crate) unstored: Option<Vec<HeaderName>>,
+    pub(crate) breaker_failures: u32,
     pub(crate) lookup_timeout: Duration,
     pub(crate) fill_timeout: Duration,
     pub(crate) invalidate_timeout: Duration,
@@ -99,6 +103,7 @@ impl Default for Settings {
             normalise: Normalise::default(),
             targeted: Vec::new(),
             unstored: None,
+            breaker_failures: 5,
             lookup_timeout: Duration::from_millis(50),
             fill_timeout: Duration::from_secs(1),
             invalidate_timeout: Duration::from_secs(1),
@@ -160,8 +165,11 @@ impl Shared {
         let work = TaskTracker::new();
         // A closed tracker still takes tasks, and can be waited for.
         work.close();
+        let gate =
+            Gate::new(Arc::clone(&store), settings.breaker_failures, settings.lookup_timeout);
         Self {
             store,
+            gate,
             rules,
             capacity: Capacity::new(&settings),
             settings,
@@ -183,14 +191,18 @@ impl Shared {
         }
     }
 
-    pub(crate) fn note_error(&self, step: &'static str, error: &StoreError) {
+    /// Whether the store is taken to be away, and not asked.
+    pub(crate) fn is_store_away(&self) -> bool {
+        self.gate.is_shut()
+    }
+
+    pub(super) fn note_error(&self, step: &'static str, error: &StoreError) {
         self.counters.store_errors.increment();
         let source = std::error::Error::source(error).map(tracing::field::display);
-        match error.kind() {
-            StoreErrorKind::Timeout | StoreErrorKind::Unavailable => {
-                tracing::debug!(step, error = %error, source, "the store failed");
-            }
-            _ => tracing::warn!(step, error = %error, source, "the store failed"),
+        if is_away(error) {
+            tracing::debug!(step, error = %error, source, "the store failed");
+        } else {
+            tracing::warn!(step, error = %error, source, "the store failed");
         }
     }
 }

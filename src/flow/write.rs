@@ -6,21 +6,21 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::at_end::AtEnd;
-use super::invalidation::{invalidate, mark_dirty};
+use super::invalidation::{invalidate_by, mark_dirty};
 use super::origin::{Answer, Handler, Origin};
 use super::shared::Shared;
 use super::status;
-use super::step::millis;
-use super::step::within;
+use super::step::{is_away, millis, step};
 use crate::body::ResponseBody;
 use crate::key::{ScopeNames, Space, normalize_path_lossy};
 use crate::policy::{Effect, OwnWrites, When};
 use crate::protocol::Fwd;
 use crate::protocol::groups::invalidated_groups;
 use crate::protocol::invalidation::also_invalid;
-use crate::store::{LeaseToken, StoreError};
+use crate::store::{LeaseToken, StoreError, StoreErrorKind};
 use crate::telemetry::Bypass;
 
 /// An admitted write: what it moves, by how.
@@ -126,7 +126,8 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
-    let mut guard = Guard { shared, moves: write.moves, token: None, outcome: Outcome::Refused };
+    let outcome = Outcome::Refused;
+    let mut guard = Guard { shared, moves: write.moves, token: None, outcome, away: false };
     if !guard.fence().await {
         return Ok(refusal(&guard.shared, "unfenced"));
     }
@@ -209,18 +210,28 @@ struct Guard {
     /// Set once a fence may be up.
     token: Option<LeaseToken>,
     outcome: Outcome,
+    /// The store has been waited for in vain: this request does not do that twice.
+    away: bool,
 }
 
 impl Guard {
-    /// Closes the scopes whose rules ask for it. Answers whether the handler may run.
+    /// Closes the scopes whose rules ask for it, all within the time that an invalidation may take.
+    /// Answers whether the handler may run.
     async fn fence(&mut self) -> bool {
+        let deadline = Instant::now() + self.shared.settings.invalidate_timeout;
         let fenced =
             self.moves.iter().filter_map(|known| Some((known, known.effect.fence.as_ref()?)));
         for (known, fence) in fenced {
             let token = *self.token.get_or_insert_with(LeaseToken::random);
-            let step = self.shared.store.fence(&known.scopes, token, millis(fence.longest));
-            if let Err(error) = within(self.shared.settings.invalidate_timeout, step).await {
-                self.shared.note_error("fence", &error);
+            let longest = millis(fence.longest);
+            let close = step(
+                &self.shared,
+                "fence",
+                || deadline,
+                |store| store.fence(&known.scopes, token, longest),
+            );
+            if let Err(error) = close.await {
+                self.away |= is_away(&error);
                 self.shared.counters.unfenced.increment();
                 if fence.required {
                     return false;
@@ -249,11 +260,15 @@ impl Guard {
             return None;
         }
         let (shared, token, outcome) = (Arc::clone(&self.shared), self.token, self.outcome);
+        let away = self.away;
         Some(self.shared.work.spawn(async move {
             let mut confirmed = true;
+            let deadline = Instant::now() + shared.settings.invalidate_timeout;
             for known in moves {
                 // A failure is noted, and goes on being tried, where it occurs.
-                let done = end(&shared, &known, token, outcome).await.is_ok();
+                // What must be confirmed may be waited for once more.
+                let deadline = (!away || known.effect.must_confirm).then_some(deadline);
+                let done = end(&shared, &known, token, outcome, deadline).await.is_ok();
                 confirmed &= done || !known.effect.must_confirm;
             }
             confirmed
@@ -272,33 +287,41 @@ impl Drop for Guard {
     }
 }
 
-/// Invalidates, holds or opens the scopes of one rule.
+/// Invalidates, holds or opens the scopes of one rule. Without a deadline the store is not tried.
 async fn end(
     shared: &Arc<Shared>,
     known: &Move,
     token: Option<LeaseToken>,
     outcome: Outcome,
+    deadline: Option<Instant>,
 ) -> Result<(), StoreError> {
     let Move { scopes, effect } = known;
     let fence = effect.fence.as_ref().and(token);
     let is_due = outcome.invalidates(&effect.when);
     let afterwards = outcome.may_still_commit().then_some(shared.settings.hold_after_lost);
     let hold = effect.hold.max(afterwards).filter(|span| is_due && !span.is_zero());
-    let step = match (fence, hold) {
+    if (fence, hold) == (None, None) && !is_due {
+        return Ok(());
+    }
+    let Some(deadline) = deadline else {
+        mark_dirty(shared, scopes);
+        return Err(StoreErrorKind::Unavailable.into());
+    };
+    let done = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
             let token = fence.unwrap_or_else(LeaseToken::random);
-            shared.store.fence(scopes, token, millis(span))
+            step(shared, "fence", || deadline, |store| store.fence(scopes, token, millis(span)))
+                .await
         }
-        (Some(token), None) => shared.store.lift(scopes, token),
-        (None, None) if is_due => return invalidate(shared, scopes, effect.mode).await,
-        (None, None) => return Ok(()),
+        (Some(token), None) => {
+            step(shared, "lift", || deadline, |store| store.lift(scopes, token)).await
+        }
+        (None, None) => return invalidate_by(shared, scopes, effect.mode, deadline).await,
     };
-    let done = within(shared.settings.invalidate_timeout, step).await;
     match &done {
         Ok(()) => shared.counters.invalidations.increment(),
-        Err(error) => {
-            shared.note_error("fence", error);
+        Err(_) => {
             // A scope that is closed stays closed when it is invalidated, and one that is not
             // moves: either way nothing from before is served.
             mark_dirty(shared, scopes);

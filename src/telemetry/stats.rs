@@ -20,6 +20,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct Stats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Whether the breaker is open: the store is taken to be away, and not asked.
+            pub breaker_open: bool,
         }
 
         #[derive(Debug, Default)]
@@ -28,8 +30,8 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn snapshot(&self) -> Stats {
-                Stats { $($name: self.$name.load(),)* }
+            pub(crate) fn snapshot(&self, breaker_open: bool) -> Stats {
+                Stats { $($name: self.$name.load(),)* breaker_open }
             }
         }
     };
@@ -64,6 +66,10 @@ counters! {
     mismatched,
     /// Steps that the store failed to do, or not in time.
     store_errors,
+    /// Times that the breaker has opened, since the store did not answer.
+    breaker_opened,
+    /// Steps of the store that were not taken, since the breaker was open.
+    skipped,
     /// Invalidations that the store has confirmed.
     invalidations,
     /// Invalidations that the store did not confirm at once.

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test target uses a part")]
 
 pub mod app;
+pub mod fault_proxy;
 #[cfg(feature = "redis")]
 pub mod redis_server;
 

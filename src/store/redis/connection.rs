@@ -1,7 +1,8 @@
 //! One connection, shared by whoever has a clone of it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
@@ -9,6 +10,10 @@ use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Va
 use super::failure::Failure;
 use super::script::{Call, Digests};
 use crate::entry::RunId;
+
+/// A connection on which commands have waited in vain for so long, with no reply to anything, is
+/// replaced. Those who wait for it still may: it is closed when the last of them is gone.
+const SILENCE: Duration = Duration::from_millis(250);
 
 /// A connection that any number of tasks use at once, each through a clone.
 ///
@@ -30,6 +35,7 @@ pub(super) struct Life {
     pub(super) address: Arc<str>,
     /// Set by the connection itself when it ends.
     pub(super) dead: Arc<AtomicBool>,
+    pub(super) silence: Silence,
 }
 
 impl Life {
@@ -66,14 +72,18 @@ impl Link {
 
     /// Sends one command.
     pub(super) async fn command(&mut self, command: &Cmd) -> Result<Value, Failure> {
+        let waiting = Waiting::begin(&self.life);
         let reply = self.inner.send_packed_command(command).await;
+        waiting.end(&reply);
         self.judge(reply.and_then(Value::extract_error))
     }
 
     /// Calls a script, by its source if the server has forgotten it.
     pub(super) async fn call(&mut self, call: &Call<'_>) -> Result<Value, Failure> {
         let command = call.by_digest(&self.life.digests);
+        let waiting = Waiting::begin(&self.life);
         let reply = self.inner.send_packed_command(&command).await;
+        waiting.end(&reply);
         let reply = self.judge(reply)?;
         self.settle(call, reply).await
     }
@@ -94,7 +104,9 @@ impl Link {
             pipeline.add_command(call.by_digest(&self.life.digests));
         }
         let count = pipeline.len();
+        let waiting = Waiting::begin(&self.life);
         let replies = self.inner.send_packed_commands(&pipeline, 0, count).await;
+        waiting.end(&replies);
         let mut replies = self.judge(replies)?;
         if replies.len() != count {
             return Err(self.nonsense("a pipeline"));
@@ -131,5 +143,88 @@ impl Link {
             }
             Failure::of(&self.life.address, &error)
         })
+    }
+}
+
+/// Since when commands wait on a connection without a reply to any.
+#[derive(Debug)]
+pub(super) struct Silence {
+    began: Instant,
+    /// Microseconds since `began`, and 1; 0 while nothing is known to wait.
+    since: AtomicU64,
+}
+
+impl Silence {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { began: now, since: AtomicU64::new(0) }
+    }
+
+    /// A command is sent.
+    fn sent(&self, now: Instant) {
+        if self.since.load(Ordering::Relaxed) == 0 {
+            self.since.store(self.at(now), Ordering::Relaxed);
+        }
+    }
+
+    /// A reply has come. What is sent from now on is waited for from then.
+    fn broken(&self) {
+        self.since.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether it has lasted too long.
+    fn is_long(&self, now: Instant) -> bool {
+        let since = self.since.load(Ordering::Relaxed);
+        since != 0 && u128::from(self.at(now).saturating_sub(since)) >= SILENCE.as_micros()
+    }
+
+    fn at(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.began).as_micros()).unwrap_or(u64::MAX - 1) + 1
+    }
+}
+
+/// One command that waits for its reply. Dropped before, it was given up.
+struct Waiting<'a>(Option<&'a Life>);
+
+impl<'a> Waiting<'a> {
+    fn begin(life: &'a Life) -> Self {
+        life.silence.sent(Instant::now());
+        Self(Some(life))
+    }
+
+    fn end<T>(mut self, reply: &Result<T, RedisError>) {
+        if let Some(life) = self.0.take()
+            && reply.is_ok()
+        {
+            life.silence.broken();
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(life) = self.0.filter(|life| life.silence.is_long(Instant::now())) {
+            life.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_silence_begins_with_what_is_sent_and_ends_with_any_reply() {
+        let began = Instant::now();
+        let at = |millis| began + Duration::from_millis(millis);
+        let silence = Silence::new(began);
+        assert!(!silence.is_long(at(10_000)), "nobody has asked anything");
+        silence.sent(at(10_000));
+        silence.sent(at(10_200));
+        assert!(!silence.is_long(at(10_249)));
+        assert!(silence.is_long(at(10_250)), "counted from the first command");
+        silence.broken();
+        assert!(!silence.is_long(at(10_250)));
+        silence.sent(at(10_251));
+        assert!(!silence.is_long(at(10_500)));
     }
 }

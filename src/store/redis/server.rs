@@ -1,6 +1,6 @@
 //! The server: how a connection to it is made.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use bb8_redis::redis::{
 use parking_lot::Mutex;
 
 use super::clock::ServerClock;
-use super::connection::{Life, Link};
+use super::connection::{Life, Link, Silence};
 use super::failure::Failure;
 use super::script::{Digests, Script, load};
 use crate::clock::Clock;
@@ -23,7 +23,8 @@ use crate::store::StoreErrorKind;
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// After an attempt to connect has failed, others fail with it for this long, so that a flood of
-/// requests is no flood of connections. Short against the time that a restart takes.
+/// requests is no flood of connections. Short against the time that a restart takes. Drawn anew each
+/// time, up to half as long again.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many commands may wait for the socket before a sender has to wait.
@@ -40,7 +41,10 @@ pub(super) struct Server {
     pub(super) clock: ServerClock,
     connections: AtomicU64,
     open: Mutex<Vec<Weak<Life>>>,
+    /// When the last attempt's failure stops being told to others, and what it was.
     failed: Mutex<Option<(Instant, Failure)>>,
+    /// How many attempts in a row have got no answer.
+    hung: AtomicU32,
 }
 
 impl Server {
@@ -60,6 +64,7 @@ impl Server {
             connections: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
+            hung: AtomicU32::new(0),
         }
     }
 
@@ -74,7 +79,7 @@ impl Server {
 
     fn recent_failure(&self) -> Option<Failure> {
         let failed = self.failed.lock();
-        failed.as_ref().filter(|(at, _)| at.elapsed() < PAUSE).map(|(_, failure)| failure.clone())
+        failed.as_ref().filter(|(end, _)| Instant::now() < *end).map(|(_, failure)| failure.clone())
     }
 
     async fn open(&self) -> Result<Link, Failure> {
@@ -98,7 +103,8 @@ impl Server {
         let (run, digests) = self.greet(&mut inner).await?;
         let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let address = Arc::clone(&self.address);
-        let link = Link::new(inner, Life { id, run, digests, address, dead });
+        let silence = Silence::new(Instant::now());
+        let link = Link::new(inner, Life { id, run, digests, address, dead, silence });
         let mut open = self.open.lock();
         open.retain(|life| life.strong_count() > 0);
         open.push(link.life());
@@ -182,6 +188,15 @@ fn run_id(info: &str) -> Option<RunId> {
     Some(RunId(number.to_be_bytes()))
 }
 
+/// How long an attempt may take, of `full` at most.
+///
+/// What the network has swallowed is not answered once it is whole again: an attempt that hangs for
+/// all of its time holds up the one that would succeed. So where connecting has been possible
+/// attempts are short, but for each eighth, in case it has become slow.
+fn limit(full: Duration, has_connected: bool, hung: u32) -> Duration {
+    if has_connected && hung % 8 != 7 { (full / 4).max(Duration::from_millis(1)) } else { full }
+}
+
 /// Makes the pool's connections, and knows without asking which of them are dead.
 pub(super) struct Connector(pub(super) Arc<Server>);
 
@@ -194,7 +209,9 @@ impl ManageConnection for Connector {
         if let Some(failure) = server.recent_failure() {
             return Err(failure);
         }
-        let limit = server.connect_timeout;
+        let has_connected = server.connections.load(Ordering::Relaxed) > 0;
+        let limit =
+            limit(server.connect_timeout, has_connected, server.hung.load(Ordering::Relaxed));
         let opened = match tokio::time::timeout(limit, server.open()).await {
             Ok(opened) => opened,
             Err(_) => Err(Failure::new(
@@ -204,7 +221,14 @@ impl ManageConnection for Connector {
         };
         if let Err(failure) = &opened {
             tracing::debug!(%failure, "connecting to Redis failed");
-            *server.failed.lock() = Some((Instant::now(), failure.clone()));
+            let pause = PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0);
+            *server.failed.lock() = Some((Instant::now() + pause, failure.clone()));
+        }
+        match &opened {
+            Err(failure) if failure.kind == StoreErrorKind::Timeout => {
+                server.hung.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => server.hung.store(0, Ordering::Relaxed),
         }
         opened
     }
@@ -221,6 +245,14 @@ impl ManageConnection for Connector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attempts_are_short_where_connecting_has_been_possible() {
+        let full = Duration::from_secs(1);
+        assert!((0..32).all(|hung| limit(full, false, hung) == full));
+        assert_eq!((0..32).filter(|hung| limit(full, true, *hung) == full).count(), 4);
+        assert_eq!(limit(full, true, 0), full / 4);
+    }
 
     #[test]
     fn reads_the_run_id() {

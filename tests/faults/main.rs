@@ -1,0 +1,19 @@
+//! P17, P18, P20: what clients get while the store is away, and how soon all is well again.
+//!
+//! Each fault, of the network or of the server, meets each operation, under clients that leave when
+//! they like. `cargo test --release --test faults -- --ignored --nocapture` measures what an outage
+//! costs.
+#![cfg(feature = "redis")]
+
+#[macro_use]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod clients;
+mod connections;
+mod counted;
+mod fixture;
+mod matrix;
+mod operations;
+mod settings;
+mod throughput;

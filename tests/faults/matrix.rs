@@ -1,0 +1,141 @@
+//! Each fault and each operation: before the breaker opens, while it is open, and after.
+
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+
+use crate::clients::Clients;
+use crate::fixture::{Fault, Fixture, SLACK};
+use crate::operations::{Operation, same};
+use crate::support::fault_proxy::Mode;
+
+/// How often an operation is done while the breaker is open.
+const TIMES: u32 = 10;
+
+/// How soon all is well again.
+const RECOVERY: Duration = Duration::from_secs(3);
+
+macro_rules! faults {
+    ($($name:ident: $fault:expr;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                all_operations($fault).await;
+            }
+        )*
+    };
+}
+
+faults! {
+    p17_slow: Fault::Network(Mode::Delay(Duration::from_millis(700)));
+    p17_black_hole: Fault::Network(Mode::BlackHole);
+    p17_refused: Fault::Network(Mode::Refuse);
+    p17_closed: Fault::Network(Mode::Close);
+    p17_reset: Fault::Network(Mode::Reset);
+    p17_cut_in_a_reply: Fault::Network(Mode::Cut(7));
+    p17_killed: Fault::Kill;
+    p17_stopped: Fault::Stop;
+}
+
+async fn all_operations(fault: Fault) {
+    let mut fixture = Fixture::new().await;
+    let clients = Clients::begin(&fixture.app, 4);
+    let mut recoveries = Vec::new();
+    for operation in Operation::ALL {
+        recoveries.push(outage(&mut fixture, fault, operation).await);
+    }
+    clients.end(&fixture.app).await;
+    recoveries.sort();
+    println!(
+        "{fault:?}: hits again after {:?} (median), {:?} (longest)",
+        recoveries[recoveries.len() / 2],
+        recoveries.last().unwrap()
+    );
+}
+
+/// Answers how long it took until there were hits again.
+async fn outage(fixture: &mut Fixture, fault: Fault, operation: Operation) -> Duration {
+    let context = format!("{fault:?}, {operation:?}");
+    let target = operation.target();
+    fixture.hit_again(target).await;
+    fixture.hit_again("/users/8").await;
+
+    fixture.begin(fault).await;
+    let took = operation.run(fixture, "1", &format!("{context}, at first")).await;
+    assert!(took < operation.limit() + SLACK, "{context}: {took:?}");
+
+    fixture.open_breaker().await;
+    let (before, steps) = (fixture.app.cache.stats(), fixture.store.steps());
+    let began = Instant::now();
+    for time in 0..TIMES {
+        let value = format!("1{time}");
+        operation.run(fixture, &value, &format!("{context}, open")).await;
+    }
+    let took = began.elapsed();
+    let after = fixture.app.cache.stats();
+    assert_eq!(fixture.store.steps(), steps, "{context}: the store was touched");
+    assert!(after.skipped > before.skipped, "{context}: {after:?}");
+    assert_eq!(after.breaker_opened, before.breaker_opened, "{context}: it did not stay open");
+    assert!(took < TIMES * Duration::from_millis(20) + SLACK, "{context}: {took:?}");
+
+    fixture.end(fault).await;
+    let recovery = fixture.hit_again("/users/8").await;
+    assert!(recovery < RECOVERY, "{context}: {recovery:?}");
+    fixture.hit_again(target).await;
+    let tenant = fixture.app.cache.tenant("4").unwrap();
+    if operation == Operation::DeletePattern {
+        tenant.delete_pattern("/users/9*").await.expect(&context);
+    }
+    // Nobody has got anything from before, here or elsewhere.
+    for app in [&fixture.app, &fixture.other] {
+        same(app, &fixture.plain, Method::GET, target, "", &format!("{context}, after")).await;
+    }
+    fixture.app.cache.shutdown(RECOVERY).await.expect(&context);
+    recovery
+}
+
+/// No outage: everything works, and is a hit where it should be.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p20_replies_that_come_byte_by_byte_are_whole() {
+    let fixture =
+        Fixture::with(|cache| cache.lookup_timeout(Duration::from_secs(5)).breaker_failures(0))
+            .await;
+    let clients = Clients::begin(&fixture.app, 8);
+    fixture.proxy.set(Mode::Trickle).await;
+    for operation in Operation::ALL {
+        operation.run(&fixture, "1", &format!("trickle, {operation:?}")).await;
+        fixture.hit_again(operation.target()).await;
+        for app in [&fixture.app, &fixture.other] {
+            same(app, &fixture.plain, Method::GET, operation.target(), "", "trickle").await;
+        }
+    }
+    clients.end(&fixture.app).await;
+}
+
+/// The worst for alignment: connections that end within replies, again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p20_whatever_breaks_in_the_middle_no_answer_is_anothers() {
+    let fixture = Fixture::with(|cache| cache.breaker_failures(0)).await;
+    let clients = Clients::begin(&fixture.app, 16);
+    let modes = [
+        Mode::Cut(1),
+        Mode::Trickle,
+        Mode::Cut(40),
+        Mode::Delay(Duration::from_millis(30)),
+        Mode::Reset,
+        Mode::BlackHole,
+        Mode::Cut(300),
+        Mode::Close,
+    ];
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        for mode in modes {
+            fixture.proxy.set(mode).await;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..30))).await;
+            fixture.proxy.set(Mode::Pass).await;
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(1..150))).await;
+        }
+    }
+    assert!(fixture.hit_again("/users/8").await < RECOVERY);
+    clients.end(&fixture.app).await;
+}

@@ -1,0 +1,90 @@
+//! What clients and code do, each compared with the app that has no cache.
+
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+
+use crate::fixture::{CONNECT, Fixture, INVALIDATE, LOOKUP};
+use crate::support::app::{App, request};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Hit,
+    Miss,
+    Write,
+    FencedWrite,
+    Group,
+    DeletePattern,
+    Remove,
+}
+
+impl Operation {
+    pub const ALL: [Self; 7] = [
+        Self::Hit,
+        Self::Miss,
+        Self::Write,
+        Self::FencedWrite,
+        Self::Group,
+        Self::DeletePattern,
+        Self::Remove,
+    ];
+
+    /// The longest that the store may hold it up.
+    pub fn limit(self) -> Duration {
+        match self {
+            Self::Hit | Self::Miss => LOOKUP,
+            Self::Write | Self::FencedWrite | Self::Group | Self::Remove => INVALIDATE,
+            // It has as many steps as there are keys, and three seconds for each.
+            Self::DeletePattern => CONNECT + Duration::from_secs(3),
+        }
+    }
+
+    /// What is read to see what it has done.
+    pub fn target(self) -> &'static str {
+        match self {
+            Self::Group => "/teams/7",
+            _ => "/users/7",
+        }
+    }
+
+    /// Does it with this value in it. Answers how long it took. What a client sees is what it sees
+    /// without a cache, be it of the operation or of a read after it.
+    pub async fn run(self, fixture: &Fixture, value: &str, context: &str) -> Duration {
+        let (app, plain) = (&fixture.app, &fixture.plain);
+        let began = Instant::now();
+        match self {
+            Self::Hit => same(app, plain, Method::GET, self.target(), "", context).await,
+            Self::Miss => {
+                let target = format!("/users/{value}");
+                same(app, plain, Method::GET, &target, "", context).await;
+            }
+            Self::Write => same(app, plain, Method::PUT, "/users/7", value, context).await,
+            Self::FencedWrite => same(app, plain, Method::PUT, "/fenced/7", value, context).await,
+            Self::Group => same(app, plain, Method::PUT, "/teams/7", value, context).await,
+            Self::DeletePattern => {
+                // It is for code, which is told that it has failed, and promised nothing then.
+                let _ = app.cache.tenant("4").unwrap().delete_pattern("/users/9*").await;
+            }
+            Self::Remove => same(app, plain, Method::DELETE, "/users/7", "", context).await,
+        }
+        let took = began.elapsed();
+        same(app, plain, Method::GET, self.target(), "", context).await;
+        took
+    }
+}
+
+/// Asks both, and sees that they answer the same.
+pub async fn same(app: &App, plain: &App, method: Method, target: &str, body: &str, context: &str) {
+    let ask = || {
+        let mut request = request(method.clone(), "4", target);
+        *request.body_mut() = body.to_owned().into();
+        request
+    };
+    let expected = plain.send(ask()).await;
+    let answer = app.send(ask()).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (expected.status, expected.text()),
+        "{context}: {method} {target}"
+    );
+}

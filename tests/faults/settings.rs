@@ -1,0 +1,111 @@
+//! The breaker's setting, its limits, and what it tells.
+
+use std::time::{Duration, Instant};
+
+use crate::fixture::{Fixture, INVALIDATE, LOOKUP, SLACK};
+use crate::support::app::{App, Source, gym_cache};
+use crate::support::fault_proxy::Mode;
+use tower_response_cache::MemoryStore;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_opens_after_so_many_failures_in_a_row() {
+    let fixture = Fixture::with(|cache| cache.breaker_failures(3)).await;
+    fixture.hit_again("/users/1").await;
+    fixture.proxy.set(Mode::BlackHole).await;
+    for failed in 1..=3 {
+        assert!(!fixture.app.cache.stats().breaker_open, "after {} failures", failed - 1);
+        fixture.app.get("4", "/users/1").await.assert_bypass("store");
+    }
+    let stats = fixture.app.cache.stats();
+    assert!(stats.breaker_open);
+    assert_eq!((stats.breaker_opened, stats.store_errors, stats.skipped), (1, 3, 0));
+    fixture.app.get("4", "/users/1").await.assert_bypass("store");
+    assert_eq!(fixture.app.cache.stats().skipped, 1);
+    fixture.proxy.set(Mode::Pass).await;
+    fixture.hit_again("/users/1").await;
+    assert!(!fixture.app.cache.stats().breaker_open);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_it_each_request_waits_its_time() {
+    let fixture = Fixture::with(|cache| cache.breaker_failures(0)).await;
+    fixture.proxy.set(Mode::BlackHole).await;
+    for _ in 0..8 {
+        let began = Instant::now();
+        fixture.app.get("4", "/users/1").await.assert_bypass("store");
+        assert!(began.elapsed() >= LOOKUP, "{:?}", began.elapsed());
+    }
+    assert_eq!(fixture.app.cache.stats().breaker_opened, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_refuses_is_not_away() {
+    let fixture = Fixture::new().await;
+    fixture.hit_again("/users/1").await;
+    let refuse = |replicas: &[u8]| {
+        fixture.server.raw(&[b"CONFIG", b"SET", b"min-replicas-to-write", replicas])
+    };
+    assert!(refuse(b"1").starts_with("+OK"));
+    for _ in 0..20 {
+        fixture.app.put("4", "/users/2", "new").await;
+    }
+    assert!(fixture.app.cache.stats().store_errors >= 20);
+    assert_eq!(fixture.app.cache.stats().breaker_opened, 0);
+    fixture.app.get("4", "/users/1").await.assert_hit();
+    assert!(refuse(b"0").starts_with("+OK"));
+    fixture.app.cache.shutdown(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Before the breaker opens: a look-up and what would follow it, a fence and the invalidation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_request_waits_for_the_store_once_and_not_for_each_step() {
+    // Each step alone is in time, all of them together are not.
+    let slow = LOOKUP * 3 / 5;
+    let fixture = Fixture::with(|cache| cache.breaker_failures(0)).await;
+    fixture.hit_again("/teams/1").await;
+    fixture.proxy.set(Mode::Delay(slow)).await;
+    for target in ["/users/new", "/teams/1", "/teams/2"] {
+        let began = Instant::now();
+        fixture.app.get("4", target).await;
+        let took = began.elapsed();
+        println!("{target}: {took:?} with {slow:?} a step");
+        assert!(took < LOOKUP + SLACK / 3, "{target}: {took:?}");
+    }
+    fixture.proxy.set(Mode::BlackHole).await;
+    let began = Instant::now();
+    fixture.app.put("4", "/fenced/1", "new").await;
+    let took = began.elapsed();
+    println!("a fenced write: {took:?}");
+    assert!(took < INVALIDATE + SLACK / 5, "{took:?}");
+    assert!(took >= INVALIDATE, "{took:?}");
+    fixture.app.get("4", "/users/1").await.assert_bypass("dirty");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_ends_neither_the_waiting_for_what_is_under_way_nor_outlives_the_cache() {
+    let fixture = Fixture::new().await;
+    fixture.proxy.set(Mode::BlackHole).await;
+    fixture.open_breaker().await;
+    // The probes are nothing that anybody waits for.
+    let settled = tokio::time::timeout(Duration::from_secs(5), fixture.app.cache.settled()).await;
+    settled.expect("settled although the breaker is open");
+    let Fixture { proxy, store, app, plain, server: _server, other: _other } = fixture;
+    drop((app, plain));
+    let began = Instant::now();
+    while std::sync::Arc::strong_count(&store) > 1 {
+        assert!(began.elapsed() < Duration::from_secs(5), "the probes hold the store");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(proxy);
+}
+
+#[tokio::test]
+async fn the_memory_store_never_opens_it() {
+    let app = App::with(gym_cache(std::sync::Arc::new(MemoryStore::new())), Source::default());
+    for id in 0..100 {
+        app.put("4", &format!("/users/{id}"), "x").await;
+        app.warm("4", &format!("/users/{id}")).await;
+    }
+    let stats = app.cache.stats();
+    assert_eq!((stats.breaker_opened, stats.skipped, stats.breaker_open), (0, 0, false));
+}
