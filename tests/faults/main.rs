@@ -4,6 +4,7 @@
 //! they like. `cargo test --release --test faults -- --ignored --nocapture` measures what an outage
 //! costs.
 #![cfg(feature = "redis")]
+#![allow(unreachable_pub, reason = "a target of its own: nothing is reached from outside")]
 
 #[macro_use]
 #[path = "../support/mod.rs"]

@@ -61,6 +61,8 @@ fn kind_of(error: &RedisError) -> StoreErrorKind {
             | ServerErrorKind::TryAgain,
         )
         | ErrorKind::Io
+        // A reply that the connection has broken off; and after any other the rest makes no sense.
+        | ErrorKind::Parse
         | ErrorKind::ClusterConnectionNotFound => StoreErrorKind::Unavailable,
         // A script of somebody else that has run for too long holds everything up.
         ErrorKind::Extension if error.code() == Some("BUSY") => StoreErrorKind::Unavailable,
@@ -94,6 +96,10 @@ mod tests {
             StoreErrorKind::Refused
         );
         assert_eq!(kind(make_extension_error("BUSY".into(), None)), StoreErrorKind::Unavailable);
-        assert_eq!(kind((ErrorKind::Parse, "what").into()), StoreErrorKind::Protocol);
+        assert_eq!(kind((ErrorKind::Parse, "what").into()), StoreErrorKind::Unavailable);
+        assert_eq!(
+            kind((ErrorKind::UnexpectedReturnType, "what").into()),
+            StoreErrorKind::Protocol
+        );
     }
 }
