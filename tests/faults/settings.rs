@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::fixture::{Fixture, LOOKUP};
-use crate::support::app::{App, Source, gym_cache};
+use crate::support::app::{App, Source, gym_cache, request};
 use crate::support::fault_proxy::Mode;
+use axum::http::Method;
 use tower_response_cache::MemoryStore;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,32 +60,68 @@ async fn a_store_that_refuses_is_not_away() {
     fixture.app.cache.shutdown(Duration::from_secs(5)).await.unwrap();
 }
 
-/// Before the breaker opens: a look-up and what would follow it, a fence and the invalidation.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p17_a_request_waits_for_the_store_once_and_not_for_each_step() {
-    let second = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn patient() -> Fixture {
     let fixture = Fixture::with(|cache| {
-        cache.breaker_failures(0).lookup_timeout(second).invalidate_timeout(second)
-    })
-    .await;
+        cache.breaker_failures(0).lookup_timeout(SECOND).invalidate_timeout(SECOND)
+    });
+    let fixture = fixture.await;
     fixture.hit_again("/teams/1").await;
-    // Each step alone is in time, and two are not: a look-up and a miss, or an entry and its groups.
-    fixture.proxy.set(Mode::Delay(second * 3 / 5)).await;
+    fixture
+}
+
+/// Each step alone is in time, and two are not: a look-up and a miss, or an entry and its groups.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_read_waits_for_the_store_once_and_not_for_each_step() {
     for target in ["/users/new", "/teams/1", "/teams/2"] {
+        let fixture = patient().await;
+        fixture.proxy.set(Mode::Delay(SECOND * 3 / 5)).await;
         let began = Instant::now();
         fixture.app.get("4", target).await.assert_bypass("store");
-        assert!(began.elapsed() < second * 3 / 2, "{target}: {:?}", began.elapsed());
+        let took = began.elapsed();
+        assert!(took >= SECOND && took < SECOND * 3 / 2, "{target}: {took:?}");
     }
+}
+
+/// For a fence, or for the invalidation after the handler.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_a_write_waits_for_the_store_once_and_not_for_each_step() {
+    let fixture = patient().await;
     fixture.proxy.set(Mode::BlackHole).await;
     let began = Instant::now();
     fixture.app.put("4", "/fenced/1", "new").await;
     let took = began.elapsed();
-    assert!(took >= second && took < second * 8 / 5, "{took:?}");
+    assert!(took >= SECOND && took < SECOND * 8 / 5, "{took:?}");
     fixture.app.get("4", "/users/1").await.assert_bypass("dirty");
+    fixture.proxy.set(Mode::Pass).await;
+    fixture.hit_again("/users/1").await;
+}
+
+/// Until its end other instances would wait for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_from_before_an_outage_is_given_up_after_it() {
+    let fixture = Fixture::new().await;
+    let mut slow = request(Method::GET, "4", "/users/42");
+    slow.headers_mut().insert("x-delay-ms", "400".parse().unwrap());
+    let app = fixture.app.clone();
+    let holder = tokio::spawn(async move { app.send(slow).await });
+    while fixture.app.source.runs() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    fixture.proxy.set(Mode::Refuse).await;
+    fixture.open_breaker().await;
+    holder.await.unwrap().assert_miss();
+    fixture.app.cache.settled().await;
+    fixture.proxy.set(Mode::Pass).await;
+    fixture.hit_again("/users/1").await;
+    let began = Instant::now();
+    fixture.other.get("4", "/users/42").await.assert_miss();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_ends_neither_the_waiting_for_what_is_under_way_nor_outlives_the_cache() {
+async fn probes_are_nothing_to_wait_for_and_do_not_outlive_the_cache() {
     let fixture = Fixture::new().await;
     fixture.proxy.set(Mode::BlackHole).await;
     fixture.open_breaker().await;

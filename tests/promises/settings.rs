@@ -177,6 +177,27 @@ on_each_store! {
 
 #[cfg(feature = "redis")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn how_many_failures_open_the_breaker_can_be_set() {
+    for (setting, opened, skipped) in [(None, 1, 2), (Some(2), 1, 5), (Some(0), 0, 0)] {
+        let mut backend = crate::support::Backend::redis().await;
+        let builder = gym_cache(backend.store.clone());
+        let builder = match setting {
+            Some(failures) => builder.breaker_failures(failures),
+            None => builder,
+        };
+        let app = App::with(builder, Source::default());
+        backend.server.as_mut().unwrap().stop();
+        for id in 0..7 {
+            app.get("4", &format!("/users/{id}")).await.assert_bypass("store");
+        }
+        let stats = app.cache.stats();
+        assert_eq!((stats.breaker_opened, stats.skipped), (opened, skipped), "{setting:?}");
+        assert_eq!(stats.breaker_open, opened == 1, "{setting:?}");
+    }
+}
+
+#[cfg(feature = "redis")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sharing_in_an_outage_can_be_switched_off() {
     let mut backend = crate::support::Backend::redis().await;
     let builder = gym_cache(backend.store.clone()).coalesce_in_outage(false);
