@@ -25,6 +25,7 @@ use super::plan::Plan;
 use super::read::{Read, shed};
 use super::shared::Shared;
 use super::status;
+use super::step::within;
 use crate::body::ResponseBody;
 use crate::entry::{Content, Millis, Snapshot};
 use crate::protocol::{Uncacheable, conditional};
@@ -244,6 +245,11 @@ async fn confirm<S: Handler<B>, B>(
         leave_alone(shared, read, &mut run);
         tracing::warn!(route = %read.route.name, "the handler answered 304 for another response");
         let _ = reply.send(Ok(mistaken(shared, read)));
+        // Asked about it again the handler would say the same, to one client after the other.
+        let step = shared.store.discard(&read.names, &held.frame);
+        if let Err(error) = within(shared.settings.fill_timeout, step).await {
+            shared.note_error("discard", &error);
+        }
         return;
     };
     let hint = SizeHint::with_exact(body.len() as u64);

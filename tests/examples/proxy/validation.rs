@@ -1,6 +1,9 @@
 //! Conditional requests (RFC 9110, section 13): a client's, and the cache's own (RFC 9111, 4.3).
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
 use super::case::{Case, Running};
+use super::client::Message;
 use super::origin::Reply;
 
 const OLD: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
@@ -16,6 +19,7 @@ in_each_case! {
     a_304_updates_what_is_stored,
     a_200_takes_the_place_of_what_is_stored,
     a_304_about_something_else_proves_nothing,
+    what_a_304_did_not_confirm_is_not_asked_about_again,
     a_client_with_the_same_tag_gets_304_after_validation,
 }
 
@@ -203,6 +207,25 @@ async fn a_304_about_something_else_proves_nothing(case: Case) {
         })
         .await;
     assert!(!answer.is_hit(), "RFC 9111 4.3.4: {answer:?}");
+}
+
+/// Some servers tag what they compress, and forget it in their 304.
+async fn what_a_304_did_not_confirm_is_not_asked_about_again(case: Case) {
+    let run = case.start().await;
+    let stale = stale(&run).with("Content-Encoding", "x");
+    let asked = AtomicBool::new(false);
+    run.origin.by("/", move |request| match request.field("if-none-match") {
+        None if asked.load(Relaxed) => Reply::fresh("new", 60),
+        None => stale.clone(),
+        Some(_) => {
+            asked.store(true, Relaxed);
+            Reply::status("304 Not Modified", "").with("ETag", "\"other\"")
+        }
+    });
+    run.get("/", &[]).await;
+    run.until("/", &[], |answer| answer.is_hit() && answer.text() == "new").await;
+    let conditions = |request: &&Message| request.field("if-none-match").is_some();
+    assert_eq!(run.origin.seen("/").iter().filter(conditions).count(), 1);
 }
 
 async fn a_client_with_the_same_tag_gets_304_after_validation(case: Case) {
