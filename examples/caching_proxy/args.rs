@@ -17,6 +17,12 @@ Passes requests on to one origin, and answers from its cache where it can.
   --redis URL                     keep what is stored in Redis [in this process]
   --rfc9111                       a shared cache by RFC 9111: responses say what is stored and for
                                   how long, and requests what they accept
+  --targeted NAME                 a response field that says to this cache what Cache-Control says to
+                                  all, such as CDN-Cache-Control (RFC 9213); given several times,
+                                  the first that a response has counts
+  --query-method PATH             answer QUERY on this path from the cache too, by the request's
+                                  content; may be given several times
+  --max-request-body BYTES        the largest content that is read for that [65536]
   --timeout SECONDS               how long the origin may keep silent [30]
   --lookup-timeout MILLISECONDS   how long a look-up may take before the origin is asked [50]
 
@@ -30,6 +36,7 @@ Without --rfc9111:
                                   if it has a validator [3600]
   --same-for-all-users            store also what requests with Cookie or Authorization are
                                   answered: only for origins that answer all users the same
+  --post PATH                     as --query-method, for POST: only where it changes nothing
 ";
 
 /// What the process is to do.
@@ -43,6 +50,10 @@ pub(crate) struct Settings {
     pub(crate) upstream: Authority,
     pub(crate) redis: Option<String>,
     pub(crate) rfc9111: bool,
+    pub(crate) targeted: Vec<String>,
+    pub(crate) query_method: Vec<String>,
+    pub(crate) post: Vec<String>,
+    pub(crate) max_request_body: usize,
     pub(crate) timeout: Duration,
     pub(crate) lookup_timeout: Duration,
     pub(crate) ttl: Duration,
@@ -61,6 +72,10 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
         upstream: Authority::from_static("localhost"),
         redis: None,
         rfc9111: false,
+        targeted: Vec::new(),
+        query_method: Vec::new(),
+        post: Vec::new(),
+        max_request_body: 64 << 10,
         timeout: Duration::from_secs(30),
         lookup_timeout: Duration::from_millis(50),
         ttl: Duration::from_secs(60),
@@ -77,6 +92,15 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             Long("upstream") => upstream = Some(authority(&text(&mut parser, "--upstream")?)?),
             Long("listen") => settings.listen = text(&mut parser, "--listen")?,
             Long("redis") => settings.redis = Some(text(&mut parser, "--redis")?),
+            Long("targeted") => settings.targeted.push(text(&mut parser, "--targeted")?),
+            Long("query-method") => {
+                settings.query_method.push(path(&mut parser, "--query-method")?)
+            }
+            Long("post") => settings.post.push(path(&mut parser, "--post")?),
+            Long("max-request-body") => {
+                let most = number(&mut parser, "--max-request-body", 1)?;
+                settings.max_request_body = usize::try_from(most).unwrap_or(usize::MAX);
+            }
             Long("timeout") => settings.timeout = seconds(&mut parser, "--timeout", 1)?,
             Long("lookup-timeout") => {
                 let most = number(&mut parser, "--lookup-timeout", 1)?;
@@ -119,6 +143,14 @@ fn authority(url: &str) -> Result<Authority, String> {
 fn text(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
     let value = parser.value().map_err(|_| format!("{option} is given without a value"))?;
     value.into_string().map_err(|_| format!("the value of {option} is not UTF-8"))
+}
+
+fn path(parser: &mut lexopt::Parser, option: &str) -> Result<String, String> {
+    let path = text(parser, option)?;
+    if path.starts_with('/') {
+        return Ok(path);
+    }
+    Err(format!("{option} {path}: expected a path, as in {option} /search"))
 }
 
 fn number(parser: &mut lexopt::Parser, option: &str, least: u64) -> Result<u64, String> {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use tower_response_cache::{Cache, MemoryStore, RedisStore, Route, Store};
+use tower_response_cache::{Cache, MemoryStore, RedisStore, Route, Store, Tenant};
 
 use crate::args::Settings;
 
@@ -19,11 +19,21 @@ pub(crate) async fn build(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
     let mut builder = Cache::builder(store)
         // Of this origin alone: several of these proxies may share a Redis.
         .namespace(namespace(settings.upstream.as_str()))
+        // One origin may be several sites; what one of them writes or calls a group is its own.
+        .tenant(Tenant::header("host"))
         .cache_status("caching-proxy")
         .lookup_timeout(settings.lookup_timeout)
         .max_body(MAX_BODY)
-        .route(route("/", settings))
-        .route(route("/{*path}", settings));
+        .max_request_body(settings.max_request_body)
+        .targeted_fields(&settings.targeted)
+        .route(validated(Route::get("/"), settings))
+        .route(validated(Route::get("/{*path}"), settings));
+    for path in &settings.query_method {
+        builder = builder.route(validated(Route::query_method(path), settings));
+    }
+    for path in &settings.post {
+        builder = builder.route(route(Route::post(path), settings));
+    }
     if settings.rfc9111 {
         builder = builder.rfc9111();
     }
@@ -33,9 +43,13 @@ pub(crate) async fn build(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
     Ok(builder.build()?)
 }
 
-fn route(path: &str, settings: &Settings) -> Route {
-    // One origin may be several sites.
-    let route = Route::get(path).tenantless().header("host");
+/// A route of a method that may ask whether what is stored is still good, which POST may not.
+fn validated(of: Route, settings: &Settings) -> Route {
+    let route = route(of, settings);
+    if settings.rfc9111 { route } else { route.revalidate(settings.revalidate) }
+}
+
+fn route(route: Route, settings: &Settings) -> Route {
     if settings.rfc9111 {
         return route;
     }
@@ -43,7 +57,6 @@ fn route(path: &str, settings: &Settings) -> Route {
         .ttl(settings.ttl)
         .stale_while_revalidate(settings.stale_while_revalidate)
         .stale_if_error(settings.stale_if_error)
-        .revalidate(settings.revalidate)
 }
 
 /// The origin as a namespace, which is 1 to 64 letters, digits and `-_.`.

@@ -20,6 +20,8 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -33,7 +35,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::args::{Asked, HELP, Settings};
 use self::front::Front;
-use self::upstream::Upstream;
+use self::upstream::{RequestBody, Upstream};
 
 /// How long requests under way may take once the process is to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -71,7 +73,9 @@ async fn serve(settings: Settings) -> Result<(), Box<dyn Error>> {
     let cache = cache::build(&settings).await?;
     let service = ServiceBuilder::new()
         .layer_fn(Front::new)
-        .layer(cache.layer())
+        // Of QUERY and POST the cache reads the content, and hands on a body that it makes of it.
+        .map_request(|request: Request<Incoming>| request.map(RequestBody::new))
+        .layer(cache.layer().replay(RequestBody::new))
         .service(Upstream::new(settings.upstream, settings.timeout));
 
     let listener = TcpListener::bind(&settings.listen).await.map_err(|error| {

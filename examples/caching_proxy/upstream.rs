@@ -7,9 +7,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{CONNECTION, DATE, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -25,10 +27,13 @@ use crate::tunnel;
 /// servers have, or requests would be lost to connections that the origin is just closing.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// What a client sends, or what the cache makes of it.
+pub(crate) type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
+
 /// Passes each request on to the origin, once.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    client: Client<HttpConnector, Incoming>,
+    client: Client<HttpConnector, RequestBody>,
     authority: Authority,
     limit: Duration,
 }
@@ -59,7 +64,7 @@ impl Upstream {
     }
 }
 
-impl Service<Request<Incoming>> for Upstream {
+impl Service<Request<RequestBody>> for Upstream {
     type Response = Response<Timed<Incoming>>;
     type Error = NoAnswer;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, NoAnswer>> + Send>>;
@@ -68,7 +73,7 @@ impl Service<Request<Incoming>> for Upstream {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
+    fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let Some(uri) = self.uri(request.uri()) else {
             return Box::pin(async { Err(NoAnswer::Target) });
         };
@@ -114,7 +119,7 @@ impl Upstream {
 
 /// Removes what is for this hop alone (RFC 9110, section 7.6.1), but hands on a wish for another
 /// protocol (section 7.8).
-fn strip_but_upgrade(request: &mut Request<Incoming>) {
+fn strip_but_upgrade(request: &mut Request<RequestBody>) {
     let bypass = bypass_by_request(request.method(), request.headers());
     let wanted = (bypass == Some(RequestBypass::Upgrade))
         .then(|| request.headers().get(UPGRADE).cloned())
