@@ -21,7 +21,7 @@ async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 
 #[tokio::test]
 async fn mistakes_say_what_to_do() {
-    let rows: [(&[&str], &str); 9] = [
+    let rows: [(&[&str], &str); 14] = [
         (&[], "say where the origin is"),
         (&["--upstream"], "without a value"),
         (&["--upstream", "origin"], "expected http://HOST[:PORT]"),
@@ -30,6 +30,14 @@ async fn mistakes_say_what_to_do() {
         (&["--upstream", "http://user@origin"], "names no host, or a user"),
         (&["--upstream", "http://origin", "--ttl", "0"], "expected a whole number, 1 or more"),
         (&["--upstream", "http://origin", "--ttl", "a"], "expected a whole number"),
+        (&["--upstream", "http://origin", "--targeted"], "without a value"),
+        (&["--upstream", "http://origin", "--query-method", "q"], "as in --query-method /search"),
+        (&["--upstream", "http://origin", "--post"], "without a value"),
+        (&["--upstream", "http://origin", "--post", "search"], "as in --post /search"),
+        (
+            &["--upstream", "http://origin", "--max-request-body", "0"],
+            "expected a whole number, 1 or more",
+        ),
         (&["--frob"], "--frob"),
     ];
     for (arguments, expected) in rows {
@@ -39,7 +47,11 @@ async fn mistakes_say_what_to_do() {
     }
     let (code, out, _) = run(&["--help"]).await;
     assert_eq!(code, Some(0));
-    assert!(out.contains("--rfc9111"));
+    for option in
+        ["--rfc9111", "--targeted NAME", "--query-method PATH", "--post PATH", "--max-request-body"]
+    {
+        assert!(out.contains(option), "{option}");
+    }
 }
 
 #[tokio::test]
@@ -52,6 +64,17 @@ async fn failures_to_start_say_why() {
     let (code, _, err) = run(&["--upstream", "http://o", "--redis", "redis://127.0.0.1:1"]).await;
     assert_eq!(code, Some(1));
     assert!(err.contains("127.0.0.1:1"), "{err}");
+    let rows: [(&[&str], &str); 3] = [
+        (&["--targeted", "CDN Cache"], "CDN Cache"),
+        (&["--post", "/{"], "/{"),
+        // To HTTP every POST is a write.
+        (&["--rfc9111", "--post", "/search"], "/search"),
+    ];
+    for (arguments, expected) in rows {
+        let (code, _, err) = run(&[&["--upstream", "http://o"], arguments].concat()).await;
+        assert_eq!(code, Some(1), "{arguments:?}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+    }
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn a_body_cut_short_is_not_stored(case: Case) {
     let run = case.start().await;
     for (target, raw) in broken() {
         run.origin.on(target, [Reply::raw(&raw).close_after(300)]);
-        let direct = ask(&run.origin.address(), "GET", target, &[], "").await;
+        let direct = ask(&run.origin.address(), "GET", target, &[], b"").await;
         assert!(!direct.whole && direct.text() == "01234", "{direct:?}");
         for round in 2..=3 {
             let answer = run.get(target, &[]).await;
@@ -69,7 +69,7 @@ async fn a_body_longer_than_announced_is_cut_there(case: Case) {
     let raw = format!("{HEAD}Content-Length: 5\r\n\r\n0123456789HTTP/1.1 200 OK\r\n\r\n");
     run.origin.on("/", [Reply::raw(&raw)]);
     run.origin.on("/next", [Reply::ok("next")]);
-    let direct = ask(&run.origin.address(), "GET", "/", &[], "").await;
+    let direct = ask(&run.origin.address(), "GET", "/", &[], b"").await;
     for _ in 0..3 {
         let answer = run.get("/", &[]).await;
         // RFC 9112 6.3: the announced length is where the message ends.

@@ -119,9 +119,9 @@ impl Running {
         method: &str,
         target: &str,
         fields: &[(&str, &str)],
-        body: &str,
+        body: impl AsRef<[u8]>,
     ) -> Answer {
-        ask(self.proxy.address(), method, target, fields, body).await
+        ask(self.proxy.address(), method, target, fields, body.as_ref()).await
     }
 
     /// Repeats the GET until it is a hit: an entry appears soon after the first answer has ended,

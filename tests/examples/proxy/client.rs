@@ -121,30 +121,37 @@ impl CacheStatus {
     }
 }
 
-/// One request on a connection of its own.
+/// One request on a connection of its own. With `Transfer-Encoding` among the fields the body is in
+/// chunks already.
 pub(crate) async fn ask(
     address: &str,
     method: &str,
     target: &str,
     fields: &[(&str, &str)],
-    body: &str,
+    body: &[u8],
 ) -> Answer {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let has = |sought: &str| fields.iter().any(|(name, _)| name.eq_ignore_ascii_case(sought));
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
-    if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !has("host") {
         request.push_str("Host: example.test\r\n");
     }
     for (name, value) in fields {
         let _ = write!(request, "{name}: {value}\r\n");
     }
-    if !body.is_empty() {
+    if !body.is_empty() && !has("transfer-encoding") {
         let _ = write!(request, "Content-Length: {}\r\n", body.len());
     }
     request.push_str("\r\n");
-    request.push_str(body);
-    stream.write_all(request.as_bytes()).await.expect("the request is sent");
-    let answer = timeout(PATIENCE, read_message(&mut stream, &mut Vec::new(), Some(method))).await;
-    answer.expect("an answer in time").unwrap_or_default()
+    let request = [request.as_bytes(), body].concat();
+    stream.write_all(&request).await.expect("the request is sent");
+    read_answer(&mut stream, method).await.unwrap_or_default()
+}
+
+/// What is answered to `method`, if it is anything.
+pub(crate) async fn read_answer(stream: &mut TcpStream, method: &str) -> Option<Answer> {
+    let answer = timeout(PATIENCE, read_message(stream, &mut Vec::new(), Some(method))).await;
+    answer.expect("an answer in time")
 }
 
 /// Reads one message; `None` if there is none before the end. `asked` is the method that a response

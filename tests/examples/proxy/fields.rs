@@ -2,11 +2,13 @@
 //! 9211).
 
 use super::case::Case;
+use super::client::Answer;
 use super::origin::Reply;
 
 in_each_case! {
     requests_reach_the_origin_as_they_came,
     hop_by_hop_fields_are_not_replayed,
+    what_tells_of_one_request_is_replayed_by_rfc9111_alone,
     cache_status_tells_what_happened,
     cache_status_comes_after_what_upstream_caches_said,
 }
@@ -42,7 +44,12 @@ async fn hop_by_hop_fields_are_not_replayed(case: Case) {
     let run = case.start().await;
     let reply = Reply::fresh("text", 60)
         .with("Connection", "X-Hop, Keep-Alive")
+        .with("Connection", "x-second ,, Server-Timing")
         .with("X-Hop", "for you alone")
+        .with("X-Second", "for you alone")
+        .with("Server-Timing", "hop;dur=1")
+        .with("Proxy-Connection", "keep-alive")
+        .with("TE", "trailers")
         .with("Keep-Alive", "timeout=5")
         .with("Proxy-Authenticate", "Basic")
         .with("Proxy-Authentication-Info", "x")
@@ -52,12 +59,41 @@ async fn hop_by_hop_fields_are_not_replayed(case: Case) {
     let first = run.get("/", &[]).await;
     let hit = run.settle("/", &[]).await;
     for answer in [first, hit] {
-        for name in
-            ["x-hop", "keep-alive", "proxy-authenticate", "proxy-authentication-info", "upgrade"]
-        {
+        for name in [
+            "x-hop",
+            "x-second",
+            "server-timing",
+            "keep-alive",
+            "proxy-connection",
+            "te",
+            "proxy-authenticate",
+            "proxy-authentication-info",
+            "upgrade",
+        ] {
             assert_eq!(answer.field(name), None, "RFC 9111 3.1: {answer:?}");
         }
         assert_eq!(answer.field("x-own"), Some("1"));
+    }
+}
+
+async fn what_tells_of_one_request_is_replayed_by_rfc9111_alone(case: Case) {
+    const FIELDS: [(&str, &str); 3] = [
+        ("X-Request-Id", "1"),
+        ("Server-Timing", "db;dur=5"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let run = case.start().await;
+    let reply = FIELDS
+        .iter()
+        .fold(Reply::fresh("text", 60).with("X-Own", "1"), |reply, (n, v)| reply.with(n, v));
+    run.origin.on("/", [reply]);
+    let first = run.get("/", &[]).await;
+    let hit = run.settle("/", &[]).await;
+    assert_eq!((run.origin.count("/"), hit.field("x-own")), (1, Some("1")));
+    for (name, value) in FIELDS {
+        assert_eq!(first.field(name), Some(value), "whose request it was");
+        // RFC 9111 3.1: all fields but those for one hop are stored.
+        assert_eq!(hit.field(name), run.is_rfc9111.then_some(value), "{hit:?}");
     }
 }
 
@@ -82,11 +118,21 @@ async fn cache_status_tells_what_happened(case: Case) {
 
 async fn cache_status_comes_after_what_upstream_caches_said(case: Case) {
     let run = case.start().await;
-    run.origin
-        .on("/", [Reply::fresh("text", 60).with("Cache-Status", "Inner; fwd=uri-miss; ttl=60")]);
-    let miss = run.get("/", &[]).await.statuses();
-    let caches: Vec<_> = miss.iter().map(|status| status.cache.as_str()).collect();
-    assert_eq!(caches, ["Inner", "caching-proxy"], "RFC 9211 2");
-    let hit = run.settle("/", &[]).await.statuses();
-    assert_eq!(hit.last().map(|status| status.cache.as_str()), Some("caching-proxy"));
+    let reply = Reply::fresh("text", 60)
+        .with("Cache-Status", "Inner; fwd=uri-miss; ttl=60; stored, Middle; hit; ttl=-5")
+        .with("Cache-Status", "\"outer, one\"; fwd=stale; fwd-status=304; detail=\"a, b; hit\"");
+    run.origin.on("/", [reply]);
+    let caches = |answer: &Answer| -> Vec<_> {
+        answer.statuses().into_iter().map(|status| status.cache).collect()
+    };
+    let miss = run.get("/", &[]).await;
+    assert_eq!(caches(&miss), ["Inner", "Middle", "outer, one", "caching-proxy"], "RFC 9211 2");
+    let said = miss.statuses();
+    assert_eq!((said[0].ttl, said[0].stored), (Some(60), true));
+    assert_eq!((said[1].hit, said[1].ttl), (true, Some(-5)));
+    assert_eq!((said[2].fwd_status, said[2].detail.as_deref()), (Some(304), Some("a, b; hit")));
+    assert!(said[3].fwd.is_some() && said[3].stored, "{miss:?}");
+    // Of a hit those caches know nothing.
+    let hit = run.settle("/", &[]).await;
+    assert_eq!(caches(&hit), ["caching-proxy"], "{hit:?}");
 }

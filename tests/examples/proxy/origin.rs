@@ -83,6 +83,12 @@ impl Reply {
         self
     }
 
+    /// With a body that need not be text.
+    pub(crate) fn with_body(mut self, body: &[u8]) -> Self {
+        self.body = body.to_vec();
+        self
+    }
+
     /// Waits so many milliseconds before the first byte.
     pub(crate) fn after(mut self, millis: u64) -> Self {
         self.before = Duration::from_millis(millis);
