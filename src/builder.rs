@@ -115,6 +115,15 @@ impl CacheBuilder {
         self
     }
 
+    /// Tells spellings of a target apart that an origin may tell apart: another order of query
+    /// parameters, `%2F` and `/` in a query. For a layer that stands before an origin of which
+    /// nothing is known; the routes of axum take them for the same. So it is in any case in the
+    /// [`rfc9111`](Self::rfc9111) attitude.
+    pub fn exact_targets(mut self) -> Self {
+        self.settings.exact_targets = true;
+        self
+    }
+
     /// Response fields that say to this cache what `Cache-Control` says to all: the first that a
     /// response has counts instead of it (RFC 9213). `["CDN-Cache-Control"]`, for example; none if
     /// not set.
@@ -157,7 +166,8 @@ impl CacheBuilder {
     }
 
     /// How many variants of one key are stored at most, where responses vary: 1024 if not set. Two
-    /// that fall on one place, as may happen, take it in turn.
+    /// that fall on one place take it in turn: a client that picks header values can displace another's
+    /// variant, which costs a run of the handler, and cannot fill up the store.
     pub fn max_variants(mut self, count: u32) -> Self {
         self.settings.max_variants = count;
         self
@@ -245,7 +255,7 @@ impl CacheBuilder {
     }
 
     /// How long a request waits for the run of another before it runs the handler for itself: 30 s
-    /// if not set.
+    /// if not set. For a run of another instance it waits 10 s at most.
     pub fn wait_limit(mut self, span: Duration) -> Self {
         self.settings.wait_limit = span;
         self.settings.lease_wait = span.min(self.settings.lease_wait);
@@ -318,13 +328,14 @@ impl CacheBuilder {
 
     /// For how long the targets of a write stay closed when nobody knows what became of it: its
     /// client left, it panicked, it failed with an error, or it was answered with 408 or 504.
-    /// 3 s if not set; zero for not at all.
+    /// 3 s if not set; zero, which is for not at all, in the [`rfc9111`](Self::rfc9111) attitude. A
+    /// method that HTTP does not define closes nothing unless a rule names it.
     ///
     /// Dropping a handler does not stop what it has set going: a statement that the database is
     /// executing, a blocking task. A commit that comes later than the invalidation is covered as
     /// long as it comes within this time.
     pub fn hold_after_lost(mut self, span: Duration) -> Self {
-        self.settings.hold_after_lost = span;
+        self.settings.hold_after_lost = Some(span);
         self
     }
 
@@ -368,7 +379,7 @@ impl CacheBuilder {
                 return Err(ConfigError::OutOfRange { setting, allowed: "1 ms to 1 h" });
             }
         }
-        if settings.hold_after_lost > Duration::from_secs(3600) {
+        if settings.hold_after_lost() > Duration::from_secs(3600) {
             let setting = "hold_after_lost".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 1 h" });
         }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::request::Parts;
+use http::{Request, Response, Version};
 use http_body::Body;
 use tower_service::Service;
 
@@ -47,7 +48,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
-    B: Send + 'static,
+    B: Body + Send + 'static,
     R: Body<Data = Bytes> + Send + 'static,
     R::Error: Send + 'static,
 {
@@ -65,7 +66,13 @@ where
             return ResponseFuture::pass(self.inner.call(request));
         };
         let (parts, body) = request.into_parts();
-        let admission = flow::admit(shared, &parts, self.prefix.as_deref(), matched);
+        let admission = flow::admit(
+            shared,
+            &parts,
+            has_content(&parts, &body),
+            self.prefix.as_deref(),
+            matched,
+        );
         let mut request = Request::from_parts(parts, body);
         if matches!(admission, Admission::Read(_) | Admission::Content(_)) {
             Handled::mark(shared, request.extensions_mut());
@@ -84,4 +91,10 @@ where
             Admission::Bypass(bypass) => ResponseFuture::flow(flow::bypass(shared, bypass, origin)),
         }
     }
+}
+
+/// Whether a request has content that its fields need not announce: from HTTP/2 on frames say where
+/// it ends (RFC 9113, section 8.1).
+fn has_content(parts: &Parts, body: &impl Body) -> bool {
+    parts.version >= Version::HTTP_2 && !body.is_end_stream() && body.size_hint().exact() != Some(0)
 }

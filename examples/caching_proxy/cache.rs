@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tower_response_cache::{Cache, MemoryStore, RedisStore, Route, Store, Tenant};
 
@@ -22,6 +23,9 @@ pub(crate) async fn build(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
         // One origin may be several sites; what one of them writes or calls a group is its own.
         .tenant(Tenant::header("host"))
         .cache_status("caching-proxy")
+        // Of the origin nothing is known, nor of who sends a write and leaves.
+        .exact_targets()
+        .hold_after_lost(Duration::ZERO)
         .lookup_timeout(settings.lookup_timeout)
         .max_body(MAX_BODY)
         .max_request_body(settings.max_request_body)
@@ -59,10 +63,18 @@ fn route(route: Route, settings: &Settings) -> Route {
         .stale_if_error(settings.stale_if_error)
 }
 
-/// The origin as a namespace, which is 1 to 64 letters, digits and `-_.`.
+/// The origin as a namespace, which is 1 to 64 letters, digits and `-_.`: another one for each origin.
 fn namespace(upstream: &str) -> String {
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '_' };
+    use std::fmt::Write as _;
+
     let mut name = String::from("proxy.");
-    name.extend(upstream.chars().map(allowed).take(64 - name.len()));
+    for character in upstream.chars() {
+        if character.is_ascii_alphanumeric() || "-.".contains(character) {
+            name.push(character);
+        } else {
+            // A `String` takes everything.
+            let _ = write!(name, "_{:x}_", u32::from(character));
+        }
+    }
     name
 }

@@ -12,7 +12,7 @@ use http_body_util::{Either, Full};
 use tower::Service;
 use tower_response_cache::protocol::strip;
 
-use crate::upstream::NoAnswer;
+use crate::upstream::{NoAnswer, strip_but_upgrade};
 
 /// Turns a missing answer into 502 or 504: here and not behind the cache, so that the cache learns
 /// of the error, and answers with what it has where it may.
@@ -49,6 +49,7 @@ where
                 Ok(own(StatusCode::NOT_IMPLEMENTED, "no tunnels to elsewhere"))
             });
         }
+        own_fields(&mut request);
         name_host(&mut request);
         if request.version() == Version::HTTP_2 {
             join_cookies(request.headers_mut());
@@ -83,6 +84,17 @@ fn own<R>(status: StatusCode, why: &str) -> Response<Body<R>> {
     let mut response = Response::new(Either::Right(Full::from(format!("{why}\n"))));
     *response.status_mut() = status;
     response
+}
+
+/// Removes what is for this hop alone before the cache sees it: its keys must hold what the origin
+/// will see. A client that has `Connection` name `Accept-Language` would otherwise store the origin's
+/// answer to no language as the answer to the one that it names. Host is no option of a connection.
+fn own_fields<B>(request: &mut Request<B>) {
+    let host = request.headers().get(HOST).cloned();
+    strip_but_upgrade(request);
+    if let Some(host) = host {
+        request.headers_mut().insert(HOST, host);
+    }
 }
 
 /// Makes Host what the target says (RFC 9112, section 3.2.2; RFC 9113, section 8.3.1): it is part of

@@ -119,7 +119,7 @@ impl Upstream {
 
 /// Removes what is for this hop alone (RFC 9110, section 7.6.1), but hands on a wish for another
 /// protocol (section 7.8).
-fn strip_but_upgrade(request: &mut Request<RequestBody>) {
+pub(crate) fn strip_but_upgrade<B>(request: &mut Request<B>) {
     let bypass = bypass_by_request(request.method(), request.headers());
     let wanted = (bypass == Some(RequestBypass::Upgrade))
         .then(|| request.headers().get(UPGRADE).cloned())

@@ -14,10 +14,11 @@ use super::admit_write::admit_write;
 use super::content::{Contentless, bypass_on};
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
-use super::read::{Read, forward};
+use super::read::{Read, forward, not_cached};
 use super::search::Search;
 use super::shared::{Attitude, Shared};
 use super::spelling::Spelling;
+use super::status;
 use super::step::Patience;
 use super::write::Write;
 use crate::body::ResponseBody;
@@ -57,16 +58,21 @@ impl Passed {
     }
 }
 
-/// Works out a request's tenant and key, or why it has none.
+/// Works out a request's tenant and key, or why it has none. `has_content` is for content that no
+/// field announces.
 pub(crate) fn admit(
     shared: &Shared,
     parts: &Parts,
+    has_content: bool,
     prefix: Option<&str>,
     matched: Matched,
 ) -> Admission {
     with_full_path(&parts.uri, &parts.extensions, prefix, |path| match matched {
         Matched::Write => Admission::Write(Box::new(admit_write(shared, parts, path))),
         Matched::Read(route) => match admit_read(shared, parts, path, route) {
+            Ok(read) if has_content && !read.route.method.has_content() => {
+                Admission::Bypass(Passed::by(Bypass::Content))
+            }
             Ok(read) if read.route.method.has_content() => {
                 Admission::Content(Contentless::new(read))
             }
@@ -91,11 +97,16 @@ where
     B: Send + 'static,
 {
     shared.counters.bypasses.increment();
+    let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
+    if rfc9111 && request_control(origin.headers()).only_if_cached {
+        return Ok(not_cached(&shared));
+    }
     if passed.refuse {
         let mut response = Response::new(ResponseBody::whole(Bytes::from_static(
             b"the request has no valid tenant\n",
         )));
         *response.status_mut() = StatusCode::BAD_REQUEST;
+        status::not_forwarded(&shared, response.headers_mut(), passed.why.as_str());
         return Ok(response);
     }
     forward(&shared, origin, Fwd::Bypass, Some(passed.why.as_str())).await
@@ -145,8 +156,9 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     }
     let is_said = matches!(route.query, Query::AsSaid);
     // The app's routes take all spellings of a target for one; another origin may not.
-    let mut spelling = (rfc9111 && matches!(route.key, KeyTemplate::Path))
-        .then(|| Spelling::new(path, parts.uri.query()));
+    let mut spelling = ((rfc9111 || shared.settings.exact_targets)
+        && matches!(route.key, KeyTemplate::Path))
+    .then(|| Spelling::new(path, parts.uri.query()));
     if let Some(spelling) = spelling.take_if(|_| !is_said) {
         spelling.push(kept_of(route), normal.len(), &text, &mut variant);
     }
@@ -168,6 +180,9 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         // RFC 9111, section 5.2.1.5: it may be answered from what is stored.
         alone.get_or_insert(Bypass::RequestNoStore);
     }
+    // Of these RFC 9111 lets the response, or the request itself, keep the answer from all others.
+    let is_personal = wants.as_ref().is_some_and(|wants| wants.no_store)
+        || rfc9111 && has_own_authorization(route, &parts.headers);
     Ok(Read {
         route: Arc::clone(route),
         names,
@@ -178,10 +193,19 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         wishes,
         wants,
         alone,
+        is_personal,
         reason: Fwd::Miss,
         held: None,
         patience: Patience::default(),
     })
+}
+
+/// Whether a request has credentials that are no part of its key, and that count.
+fn has_own_authorization(route: &CachedRoute, headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+        && !route.refusals.ignore_authorization
+        && !route.keyed_headers.contains(&AUTHORIZATION)
+        && !matches!(route.users, Some(Users::Per(_)))
 }
 
 /// The fields that say under what condition, and what of it, a client wants the response.

@@ -2,13 +2,13 @@
 
 use http::header::HOST;
 use http::request::Parts;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use super::admit::space_of;
 use super::shared::Shared;
 use super::write::{Target, Write};
 use crate::key::{ScopeNames, normalize_path_lossy};
-use crate::policy::{Canonical, OwnWrites, Params};
+use crate::policy::{Canonical, Effect, OwnWrites, Params};
 
 /// Works out what a mutating request on `path` may change.
 pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
@@ -73,9 +73,15 @@ fn add_own_path(
             }
             let mut scopes = ScopeNames::new(&space);
             scopes.push(&format!("path:{canonical_path}"));
-            write.push(scopes, &shared.own_effect());
+            let hold_if_lost = is_defined(&parts.method);
+            write.push(scopes, &Effect { hold_if_lost, ..shared.own_effect() });
         }
     }
+}
+
+/// Whether HTTP says what the method does: whoever invents one changes nothing, in all likelihood.
+fn is_defined(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE)
 }
 
 fn target_of(shared: &Shared, parts: &Parts, path: &str) -> Target {

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
 use super::flights::{Ending, Lead, Seat};
+use super::freshness::{may_share, may_share_on_error};
 use super::hit::{self, Served};
 use super::lease::Lease;
 use super::lookup::{Seen, Verdict, examine, groups_of};
@@ -92,6 +93,9 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
+    if read.is_personal {
+        return run::launch(shared, read, origin, Run::unstored(why)).await;
+    }
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
     let run = loop {
@@ -118,6 +122,12 @@ where
                             break Run::unstored(why);
                         }
                     }
+                    Ok(Ending::Failed(entry)) => match failed(&shared, &entry, &read) {
+                        Some(entry) => {
+                            return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
+                        }
+                        None => break Run::unstored(why),
+                    },
                     Ok(Ending::Lost) => {}
                     Ok(Ending::Shed) => return Ok(shed(&shared, &read)),
                     Ok(Ending::Private) | Err(_) => break Run::unstored(why),
@@ -139,11 +149,12 @@ async fn settle(
     let Miss { mut snapshot, mut ignore_entry, refresh } = miss;
     let patience = Instant::now() + shared.settings.wait_limit;
     // A key whose last answer could not be shared is not waited for.
-    let alone = shared.uncacheables.knows(&read.names);
-    if alone && refresh {
+    let is_known = shared.uncacheables.knows(&read.names);
+    if is_known && refresh {
         // Nothing would hold one refresh back for another, and the last one came to nothing.
         return Course::Nothing;
     }
+    let alone = is_known || read.is_personal;
     loop {
         let mut leads = Vec::new();
         let flight = match snapshot.as_ref().filter(|_| !alone) {
@@ -171,6 +182,7 @@ async fn settle(
                         return Course::Serve((*entry).clone(), Served::Collapsed);
                     }
                 }
+                Ok(Ending::Failed(entry)) => return failed_course(shared, &entry, read),
                 Ok(Ending::Private) | Err(_) => return Course::Run(Run::unshared()),
                 Ok(Ending::Shed) => return Course::Shed,
                 Ok(Ending::Lost) => {}
@@ -308,6 +320,7 @@ async fn ask(
                         Course::Serve((*entry).clone(), Served::Collapsed)
                     }
                     Ending::Landed(_) => return ControlFlow::Continue(Some(snapshot)),
+                    Ending::Failed(entry) => failed_course(shared, &entry, read),
                     Ending::Shed => Course::Shed,
                     Ending::Private | Ending::Lost => Course::Run(Run::unshared()),
                 });
@@ -316,10 +329,28 @@ async fn ask(
     }
 }
 
+/// What a request does that waited for a run which has failed.
+fn failed_course(shared: &Shared, stale: &Entry, read: &Read) -> Course {
+    match failed(shared, stale, read) {
+        Some(entry) => Course::Serve(entry, Served::Collapsed),
+        None => Course::Run(Run::unshared()),
+    }
+}
+
+/// What is stale, if this request may have it now that the run it waited for has failed.
+fn failed(shared: &Shared, stale: &Entry, read: &Read) -> Option<Entry> {
+    let may = is_selected(shared, stale, read) && may_share_on_error(shared, read, stale);
+    may.then(|| stale.clone())
+}
+
 /// Whether the response of another request's run is what this request selects, and may have. What
 /// of its query counts, what the key's responses vary by and the groups that they are in may not
 /// have been known when it joined.
 fn is_for(shared: &Shared, entry: &Entry, read: &Read) -> bool {
+    is_selected(shared, entry, read) && may_share(shared, read, entry)
+}
+
+fn is_selected(shared: &Shared, entry: &Entry, read: &Read) -> bool {
     entry.name == read.names.entry_digest()
         && entry.selection == read.selection()
         && (entry.tags.is_empty() || !shared.dirty.covers_any(&groups_of(read, entry)))

@@ -1,6 +1,7 @@
 //! A whole response is stored, and given to those who wait for it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
@@ -32,6 +33,7 @@ pub(crate) async fn finish(
         entry.head.stamps = snapshot.stamps.clone();
     }
     let keep = plan.keep(&entry, shared.store.now());
+    shared.longest_kept.fetch_max(keep, Ordering::Relaxed);
     let entry = Arc::new(entry);
     for lead in &leads {
         lead.land(&entry);

@@ -22,6 +22,7 @@ use crate::key::Names;
 enum Stage {
     Under,
     Landed(Arc<Entry>),
+    Failed(Arc<Entry>),
     Private,
     Shed,
 }
@@ -31,6 +32,8 @@ enum Stage {
 pub(crate) enum Ending {
     /// The whole response, stored or about to be.
     Landed(Arc<Entry>),
+    /// The run has failed, and this is what is stale.
+    Failed(Arc<Entry>),
     /// There is an answer, but it is nobody else's: each runs its own.
     Private,
     /// There was no room for the run.
@@ -178,6 +181,7 @@ impl Joinable {
 async fn ending(mut stage: watch::Receiver<Stage>) -> Ending {
     match stage.wait_for(|stage| !matches!(stage, Stage::Under)).await.as_deref() {
         Ok(Stage::Landed(entry)) => Ending::Landed(Arc::clone(entry)),
+        Ok(Stage::Failed(entry)) => Ending::Failed(Arc::clone(entry)),
         Ok(Stage::Private) => Ending::Private,
         Ok(Stage::Shed) => Ending::Shed,
         Ok(Stage::Under) | Err(_) => Ending::Lost,
@@ -198,6 +202,11 @@ impl Lead {
     /// Gives every joiner the response. The flight can be joined until this is dropped.
     pub(crate) fn land(&self, entry: &Arc<Entry>) {
         self.stage.send_replace(Stage::Landed(Arc::clone(entry)));
+    }
+
+    /// Gives every joiner what is stale, since the run has failed.
+    pub(crate) fn fail(&self, stale: &Arc<Entry>) {
+        self.stage.send_replace(Stage::Failed(Arc::clone(stale)));
     }
 
     /// Sends every joiner to run its own, together.

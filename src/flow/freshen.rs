@@ -106,16 +106,16 @@ where
     B: Send + 'static,
 {
     let detail = read.alone.map(crate::telemetry::Bypass::as_str);
-    let held = read.held.take().filter(|held| read.alone.is_none() && held.snapshot.is_some());
-    let Some(held) = held else {
+    let is_comparable = |held: &Held| held.snapshot.is_some();
+    if read.alone.is_some() || !read.held.as_deref().is_some_and(is_comparable) {
         return forward_miss(&shared, &read, origin, detail).await;
-    };
+    }
     let asked = origin.headers().clone();
     let (began, began_at) = (Instant::now(), shared.store.now());
     let response = forward_miss(&shared, &read, origin, detail).await?;
-    if response.status() != StatusCode::OK {
+    let Some(held) = read.held.take().filter(|_| response.status() == StatusCode::OK) else {
         return Ok(response);
-    }
+    };
     let (parts, body) = response.into_parts();
     let mut told = Response::new(());
     *told.headers_mut() = parts.headers.clone();

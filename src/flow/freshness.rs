@@ -40,6 +40,28 @@ pub(crate) fn judge(
     }
 }
 
+/// Whether the response of another request's run, which has just come, may answer this one without
+/// the handler being asked: what a look-up would have to ask about may not be shared either.
+pub(crate) fn may_share(shared: &Shared, read: &Read, entry: &Entry) -> bool {
+    let now = shared.store.now();
+    match shared.settings.attitude {
+        Attitude::Routes => true,
+        Attitude::Rfc9111 => by_rfc9111(shared, read, entry, None, now) == Freshness::Fresh,
+    }
+}
+
+/// The same, of what is stale and is there because that run has failed.
+pub(crate) fn may_share_on_error(shared: &Shared, read: &Read, entry: &Entry) -> bool {
+    let now = shared.store.now();
+    match shared.settings.attitude {
+        Attitude::Routes => true,
+        Attitude::Rfc9111 => match by_rfc9111(shared, read, entry, None, now) {
+            Freshness::Fresh | Freshness::Stale { .. } => true,
+            Freshness::Unfit { on_error, .. } => on_error,
+        },
+    }
+}
+
 fn by_route(
     entry: &Entry,
     revalidate: Millis,
@@ -84,7 +106,9 @@ fn by_rfc9111(
     };
     let nothing = CacheControl::default();
     let wants = read.wants.as_deref().unwrap_or(&nothing);
-    match may_serve(wants, &stored) {
+    // A client may take what is old, but not what has been invalidated: that is for the window.
+    let softened = softened_at.is_some().then(|| CacheControl { max_stale: None, ..wants.clone() });
+    match may_serve(softened.as_ref().unwrap_or(wants), &stored) {
         Serve::Fresh => Freshness::Fresh,
         Serve::Stale => Freshness::Stale { since },
         Serve::Revalidate | Serve::No => Freshness::Unfit {

@@ -21,6 +21,10 @@ pub(crate) enum Served {
     Hit,
     /// From the store, stale, while a refresh runs.
     Stale,
+    /// From the store, stale, since there was no room for a run.
+    Shed,
+    /// From the store, stale, since the handler has failed, with this status if it has answered.
+    Failed(Option<StatusCode>),
     /// From the run of another request.
     Collapsed,
     /// From the store, after the handler has said that it is still good.
@@ -38,7 +42,7 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     let now = shared.store.now();
     let counter = match served {
         Served::Hit => &shared.counters.hits,
-        Served::Stale => &shared.counters.stale,
+        Served::Stale | Served::Shed | Served::Failed(_) => &shared.counters.stale,
         Served::Collapsed => &shared.counters.collapsed,
         Served::Confirmed => &shared.counters.revalidated,
     };
@@ -64,9 +68,11 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
             - i64::try_from(now).unwrap_or(i64::MAX);
         let ttl = left.div_euclid(1000);
         // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
-        let ttl = Some(if served == Served::Stale { ttl.min(-1) } else { ttl });
+        let is_stale = matches!(served, Served::Stale | Served::Shed | Served::Failed(_));
+        let ttl = Some(if is_stale { ttl.min(-1) } else { ttl });
         let outcome = match served {
-            Served::Hit | Served::Stale => Outcome::Hit { ttl },
+            Served::Hit | Served::Stale | Served::Shed => Outcome::Hit { ttl },
+            Served::Failed(status) => status::failed(status, ttl),
             Served::Collapsed => status::collapsed(ttl),
             Served::Confirmed => status::confirmed(read.reason, ttl),
         };
@@ -125,6 +131,9 @@ fn wished<R: Body<Data = Bytes>>(
             let Some(part) = part.and_then(|(start, end)| slice(&body, start, end)) else {
                 return whole(head, status, headers, body);
             };
+            // RFC 9530, section 2: of the content that is sent, and this is another.
+            headers.remove("content-digest");
+            headers.remove("content-md5");
             headers.insert(CONTENT_RANGE, range::content_range(start, end, length));
             headers.insert(CONTENT_LENGTH, HeaderValue::from(part.len() as u64));
             assemble(StatusCode::PARTIAL_CONTENT, headers, ResponseBody::whole(part))

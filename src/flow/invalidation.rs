@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use super::step::{after, is_away, step};
 use crate::key::{Names, ScopeNames, Space};
-use crate::policy::TENANT;
+use crate::policy::{MAX_TTL, TENANT};
 use crate::store::{Mode, StoreError};
 
 /// Invalidates, once, within the time that an invalidation may take. If that is not confirmed, the
@@ -50,7 +50,9 @@ pub(super) async fn invalidate_by(
 /// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
 pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
     shared.counters.unconfirmed.increment();
-    if shared.dirty.mark(scopes, shared.settings.max_dirty, shared.rules.longest_life()) {
+    // A response may have asked for more than any that has been stored here, on another instance.
+    let lives = Lives { one: MAX_TTL, all: shared.longest_life() };
+    if shared.dirty.mark(scopes, shared.settings.max_dirty, lives) {
         shared.work.spawn(retry(Arc::clone(shared)));
     }
 }
@@ -130,6 +132,14 @@ struct Mark {
     until: Instant,
 }
 
+/// For how long marks stay that no attempt takes off.
+#[derive(Clone, Copy, Debug)]
+struct Lives {
+    one: Duration,
+    /// That of the mark on everything, which nothing takes off.
+    all: Duration,
+}
+
 /// How many whole tenants may be dirty for each scope that may be.
 const TENANTS: usize = 16;
 
@@ -179,11 +189,11 @@ impl Dirty {
 
     /// Marks the scopes, coarser where there is no room. Answers whether a task must be started
     /// that retries.
-    fn mark(&self, scopes: &ScopeNames, most: usize, life: Duration) -> bool {
+    fn mark(&self, scopes: &ScopeNames, most: usize, lives: Lives) -> bool {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.marks += 1;
-        let mark = Mark { number: state.marks, until: Instant::now() + life };
+        let mark = Mark { number: state.marks, until: Instant::now() + lives.one };
         let full = self.count.load(Ordering::Relaxed) + scopes.len() > most;
         let marks = state.tenants.entry(scopes.space().clone()).or_default();
         if full {
@@ -199,7 +209,7 @@ impl Dirty {
         if state.tenants.len() > most.saturating_mul(TENANTS) {
             // There is room for no more tenants. Those that are known go on being tried.
             state.tenants.remove(scopes.space());
-            state.everything = Some(mark.until);
+            state.everything = Some(Instant::now() + lives.all);
         }
         self.recount(state);
         !std::mem::replace(&mut state.retrying, true)
@@ -251,7 +261,7 @@ impl Dirty {
 mod tests {
     use super::*;
 
-    const LIFE: Duration = Duration::from_secs(60);
+    const LIFE: Lives = Lives { one: Duration::from_secs(60), all: Duration::from_secs(60) };
 
     fn space(tenant: &str) -> Space {
         Space::new(&"gym".into(), tenant)

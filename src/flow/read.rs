@@ -45,6 +45,8 @@ pub(crate) struct Read {
     pub(crate) wants: Option<Box<CacheControl>>,
     /// Why a miss is forwarded as it is: its answer can't be shared.
     pub(crate) alone: Option<Bypass>,
+    /// Whether an answer may be for this client alone by what the request says: nobody waits for it.
+    pub(crate) is_personal: bool,
     /// Why the handler is asked.
     pub(crate) reason: Fwd,
     /// What is stored, may not be served as it is, and may be of use all the same.
@@ -100,7 +102,9 @@ where
             return coalesce::answer(shared, read, origin, miss).await;
         }
     };
-    if read.head {
+    let no_refresh =
+        read.wants.as_ref().is_some_and(|wants| wants.only_if_cached || wants.no_store);
+    if read.head || no_refresh {
         return Ok(hit::respond(&shared, entry, &read, served));
     }
     read.held = freshen::held_for_refresh(&shared, &read, &entry, snapshot.as_ref());
@@ -167,9 +171,23 @@ where
     B: Send + 'static,
 {
     match capacity::turn(shared).await {
-        Turn::Run(_place) => forward(shared, origin, read.reason, detail).await,
+        Turn::Run(_place) => {
+            let answer = forward(shared, origin, read.reason, detail).await;
+            let status = answer.as_ref().ok().map(Response::status);
+            match read.held.as_deref().filter(|held| held.on_error && has_failed(status)) {
+                Some(held) => {
+                    Ok(hit::respond(shared, held.entry.clone(), read, Served::Failed(status)))
+                }
+                None => answer,
+            }
+        }
         Turn::Shed => Ok(shed(shared, read)),
     }
+}
+
+/// Whether an answer with this status, or an error, is a failure in the sense of RFC 5861, section 4.
+pub(super) fn has_failed(status: Option<StatusCode>) -> bool {
+    status.is_none_or(|status| matches!(status.as_u16(), 500 | 502 | 503 | 504))
 }
 
 /// What a request gets for whose run there is no room.
@@ -179,13 +197,13 @@ pub(super) fn shed<R: Body<Data = Bytes>>(
 ) -> Response<ResponseBody<R>> {
     match read.held.as_deref().filter(|held| held.on_error) {
         // RFC 5861, section 4.
-        Some(held) => hit::respond(shared, held.entry.clone(), read, Served::Stale),
+        Some(held) => hit::respond(shared, held.entry.clone(), read, Served::Shed),
         None => capacity::shed(shared),
     }
 }
 
 /// What a request gets that wants what is stored and nothing else, where that can't be had.
-fn not_cached<R: Body<Data = Bytes>>(shared: &Shared) -> Response<ResponseBody<R>> {
+pub(super) fn not_cached<R: Body<Data = Bytes>>(shared: &Shared) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::whole(Bytes::new()));
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     status::not_forwarded(shared, response.headers_mut(), "only-if-cached");

@@ -22,10 +22,10 @@ use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
 use super::plan::Plan;
-use super::read::{Read, shed};
+use super::read::{Read, has_failed, shed};
 use super::shared::Shared;
 use super::status;
-use super::step::within;
+use super::step::{after, step};
 use crate::body::ResponseBody;
 use crate::entry::{Content, Millis, Snapshot};
 use crate::protocol::{Uncacheable, conditional};
@@ -149,19 +149,19 @@ async fn fly<S, B>(
     let Some(answer) = head(&shared, &read, origin, &mut run, &mut reply, deadline).await else {
         return;
     };
-    let failed = answer.as_ref().map_or(true, |response| response.status().is_server_error());
+    let status = answer.as_ref().ok().map(Response::status);
     let held = read.held.take();
-    if let Some(held) = held.as_ref().filter(|held| failed && held.on_error) {
+    if let Some(held) = held.as_ref().filter(|held| has_failed(status) && held.on_error) {
         // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
         // A flight of a newer one may have joiners who began after an invalidation of it.
         let stale = Arc::new(held.entry.clone());
         for lead in run.leads.drain(..) {
             match &held.snapshot {
-                Some(snapshot) if lead.is_of(snapshot) => lead.land(&stale),
+                Some(snapshot) if lead.is_of(snapshot) => lead.fail(&stale),
                 _ => lead.release(),
             }
         }
-        let response = hit::respond(&shared, (*stale).clone(), &read, Served::Stale);
+        let response = hit::respond(&shared, (*stale).clone(), &read, Served::Failed(status));
         let _ = reply.send(Ok(response));
         return;
     }
@@ -246,11 +246,7 @@ async fn confirm<S: Handler<B>, B>(
         tracing::warn!(route = %read.route.name, "the handler answered 304 for another response");
         let _ = reply.send(Ok(mistaken(shared, read)));
         // Asked about it again the handler would say the same, to one client after the other.
-        let step = shared.store.discard(&read.names, &held.frame);
-        if let Err(error) = within(shared.settings.fill_timeout, step).await {
-            shared.note_error("discard", &error);
-        }
-        return;
+        return discard(shared, read, held).await;
     };
     let hint = SizeHint::with_exact(body.len() as u64);
     let planned = Plan::new(shared, read, &parts, &hint, asked);
@@ -269,8 +265,18 @@ async fn confirm<S: Handler<B>, B>(
             let mut entry = held.entry.clone();
             entry.content = Content::Response { status: parts.status, headers: parts.headers };
             let _ = reply.send(Ok(hit::respond(shared, entry, read, Served::Confirmed)));
+            // What may not be stored any more must not be found any more.
+            discard(shared, read, held).await;
         }
     }
+}
+
+/// Has the store forget what is held.
+async fn discard(shared: &Shared, read: &Read, held: &Held) {
+    let deadline = after(shared.settings.fill_timeout);
+    let discard =
+        step(shared, "discard", deadline, |store| store.discard(&read.names, &held.frame));
+    let _ = discard.await;
 }
 
 /// What a client gets where the handler says that something has not changed which is not what it
@@ -355,6 +361,10 @@ where
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.counters.uncacheable.increment();
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
+    if why.is_of_request() {
+        // The next request may have what this one could not.
+        return run.make_private();
+    }
     leave_alone(shared, read, run);
 }
 

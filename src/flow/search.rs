@@ -77,7 +77,7 @@ impl Rule {
                 encoded
             })
             .collect();
-        let text = format!("{only} {} {}", said.any_order, names.join("&"));
+        let text = format!("{only} {} {} {}", said.any_order, names.len(), names.join("&"));
         let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
         Some(Self { names, only, any_order: said.any_order, digest })
     }

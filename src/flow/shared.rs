@@ -1,6 +1,7 @@
 //! What every step of every request works with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) searches: Searches,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
+    /// The longest time for which an entry was stored here.
+    pub(crate) longest_kept: AtomicU64,
     /// Runs, fills and invalidations that nobody waits for.
     pub(crate) work: TaskTracker,
 }
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) attitude: Attitude,
     pub(crate) cache_status: Option<String>,
     pub(crate) refuse_without_tenant: bool,
+    /// Spellings of a target that an origin may tell apart are told apart.
+    pub(crate) exact_targets: bool,
     pub(crate) max_body: usize,
     pub(crate) max_request_body: usize,
     pub(crate) request_body_timeout: Duration,
@@ -82,7 +87,8 @@ pub(crate) struct Settings {
     pub(crate) max_runs: Option<usize>,
     pub(crate) run_queue_timeout: Duration,
     pub(crate) shed_load: bool,
-    pub(crate) hold_after_lost: Duration,
+    /// `None` for what the attitude says.
+    pub(crate) hold_after_lost: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -91,6 +97,7 @@ impl Default for Settings {
             attitude: Attitude::Routes,
             cache_status: Some("response-cache".to_owned()),
             refuse_without_tenant: false,
+            exact_targets: false,
             max_body: 1 << 20,
             max_request_body: 64 << 10,
             request_body_timeout: Duration::from_secs(10),
@@ -117,10 +124,13 @@ impl Default for Settings {
             max_runs: None,
             run_queue_timeout: Duration::from_secs(1),
             shed_load: false,
-            hold_after_lost: Duration::from_secs(3),
+            hold_after_lost: None,
         }
     }
 }
+
+/// What may pass between a fill's beginning and that of its entry's time.
+const SLACK: Duration = Duration::from_secs(3600);
 
 /// Response fields that tell of one request, and mean nothing to the next.
 static OF_ONE_REQUEST: [HeaderName; 10] = [
@@ -154,6 +164,15 @@ impl Settings {
         }
     }
 
+    /// For how long the targets of a write are closed of which nobody knows what became.
+    pub(crate) fn hold_after_lost(&self) -> Duration {
+        self.hold_after_lost.unwrap_or(match self.attitude {
+            Attitude::Routes => Duration::from_secs(3),
+            // Whoever may send a request could keep a path closed.
+            Attitude::Rfc9111 => Duration::ZERO,
+        })
+    }
+
     pub(crate) fn query_limits(&self) -> QueryLimits {
         // Escapes make a query up to three times as long as what it says.
         QueryLimits::new(self.max_parameters, self.max_key.saturating_mul(4))
@@ -179,8 +198,16 @@ impl Shared {
             searches: Searches::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
+            longest_kept: AtomicU64::new(0),
             work,
         }
+    }
+
+    /// The longest time that anything stored can live: as the routes say, or as long as something that
+    /// this instance has stored, where a response said more.
+    pub(crate) fn longest_life(&self) -> Duration {
+        let kept = Duration::from_millis(self.longest_kept.load(Ordering::Relaxed));
+        self.rules.longest_life().max(kept + SLACK)
     }
 
     /// What a write does to its own path, beside what rules say.

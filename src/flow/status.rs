@@ -1,6 +1,6 @@
 //! What a forwarded response says of the cache (RFC 9211).
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::shared::Shared;
 use crate::protocol::{CacheStatus, Forwarded, Fwd, Outcome};
@@ -32,6 +32,12 @@ pub(crate) fn not_forwarded(shared: &Shared, headers: &mut HeaderMap, detail: &s
 /// What a response says that came of another request's run.
 pub(crate) fn collapsed(ttl: Option<i64>) -> Outcome {
     Outcome::Forwarded(Forwarded { ttl, collapsed: true, ..Forwarded::new(Fwd::Miss) })
+}
+
+/// What a stale response says that is there since the handler has failed.
+pub(crate) fn failed(status: Option<StatusCode>, ttl: Option<i64>) -> Outcome {
+    let status = status.map(|status| status.as_u16());
+    Outcome::Forwarded(Forwarded { status, ttl, ..Forwarded::new(Fwd::Stale) })
 }
 
 /// What a response says that the handler has confirmed with a 304 (RFC 9211, section 2.3).

@@ -180,8 +180,10 @@ impl Outcome {
         match status {
             None => Self::Lost,
             Some(StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT) => Self::Late,
-            Some(status) if status.is_server_error() => Self::Failed,
+            // RFC 9110, section 15.6.2: the method is one that the server does not know.
+            Some(StatusCode::NOT_IMPLEMENTED) => Self::Refused,
             Some(status) if status.is_client_error() => Self::Refused,
+            Some(status) if status.is_server_error() => Self::Failed,
             Some(_) => Self::Done,
         }
     }
@@ -298,7 +300,8 @@ async fn end(
     let Move { scopes, effect } = known;
     let fence = effect.fence.as_ref().and(token);
     let is_due = outcome.invalidates(&effect.when);
-    let afterwards = outcome.may_still_commit().then_some(shared.settings.hold_after_lost);
+    let afterwards = (outcome.may_still_commit() && effect.hold_if_lost)
+        .then(|| shared.settings.hold_after_lost());
     let hold = effect.hold.max(afterwards).filter(|span| is_due && !span.is_zero());
     if (fence, hold) == (None, None) && !is_due {
         return Ok(());

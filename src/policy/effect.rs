@@ -14,6 +14,8 @@ pub(crate) struct Effect {
     pub(crate) after_body: bool,
     pub(crate) fence: Option<Fence>,
     pub(crate) hold: Option<Duration>,
+    /// Whether the targets stay closed for a while when nobody knows what became of the write.
+    pub(crate) hold_if_lost: bool,
 }
 
 impl Effect {
@@ -51,6 +53,7 @@ impl Default for Effect {
             after_body: false,
             fence: None,
             hold: None,
+            hold_if_lost: true,
         }
     }
 }

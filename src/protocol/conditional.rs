@@ -120,8 +120,9 @@ pub fn without_conditions(request_headers: &mut HeaderMap) {
 /// [`validators`] (RFC 9111 3.2, 4.3.4), and says whether the 304 was about it at all. If not,
 /// nothing has changed, and the stored response is not to be used on the strength of this 304.
 ///
-/// - A strong `ETag` must be the stored one byte for byte; a weak one must have its opaque part.
-///   Without one, a `Last-Modified` must be the stored one. A 304 without any validator is taken at
+/// - An `ETag` must be the stored one but for its weakness. (RFC 9111 4.3.4 would have a strong one
+///   be the same byte for byte; but what was asked about is this one tag, and servers that weaken
+///   tags when they compress say the strong form in a 304.) Without one, a `Last-Modified` must be the stored one. A 304 without any validator is taken at
 ///   its word, because it can only mean those it was asked about; servers of files send such ones.
 /// - Never replaced: `Content-Length`, `Content-Encoding`, `Content-Type` and `Content-Range`,
 ///   which belong to the stored bytes; the `ETag`, of which the stored bytes stay as they are;
@@ -194,8 +195,9 @@ fn last_changed(stored: &HeaderMap) -> Option<u64> {
 /// Whether a 304 selects this stored response for update (RFC 9111 4.3.4).
 fn is_about(stored: &HeaderMap, from_304: &HeaderMap) -> bool {
     match (etag::field(from_304), etag::field(stored)) {
-        (Tagged::With(new), Tagged::With(old)) if new.is_weak() => new.weak_eq(old),
-        (Tagged::With(new), Tagged::With(old)) => new.strong_eq(old),
+        // The question was of this tag alone, compared weakly (RFC 9110 13.1.2). Servers that make a
+        // tag weak when they compress give its strong form in a 304.
+        (Tagged::With(new), Tagged::With(old)) => new.weak_eq(old),
         (Tagged::With(_) | Tagged::Invalid, _) => false,
         (Tagged::Absent, _) => match date::field(from_304, &LAST_MODIFIED) {
             Dated::Absent => true,

@@ -1,6 +1,9 @@
 //! Fields that belong to one connection and are never stored (RFC 9111 3.1, RFC 9110 7.6.1).
 
 use http::HeaderMap;
+use http::header::{
+    AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY,
+};
 use http::header::{CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::header::{TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 
@@ -22,14 +25,20 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     PROXY_AUTHORIZATION,
 ];
 
+/// What decides who may have a response, and for how long.
+static END_TO_END: [HeaderName; 9] =
+    [AGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+
 /// Removes the hop-by-hop fields, and those that `Connection` names.
 ///
-/// `Connection` may name any field, `Cache-Control` too: what decides about storing is to be read
-/// before. The order of the fields that stay may change, but not among those of one name (RFC
+/// What is meant for whoever has the content is no option of a connection, and stays though it be
+/// named: by RFC 9110 7.6.1 nobody sends such an option, and without `Cache-Control` or `Vary` what is
+/// stored would be served where it must not. The order of the fields that stay may change, but not among those of one name (RFC
 /// 9110 5.3).
 pub fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = list::members(headers, &CONNECTION)
         .filter_map(|option| HeaderName::from_bytes(option).ok())
+        .filter(|name| !END_TO_END.contains(name))
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         headers.remove(name);
@@ -45,7 +54,7 @@ mod tests {
     #[test]
     fn stripping() {
         type Row<'a> = (&'a str, &'a [(&'static str, &'a str)], &'a [&'a str]);
-        let rows: [Row<'_>; 15] = [
+        let rows: [Row<'_>; 16] = [
             (
                 "end-to-end stays",
                 &[("content-type", "a/b"), ("etag", "e")],
@@ -66,6 +75,11 @@ mod tests {
                 "RFC 9110 7.6.1 all values of one named",
                 &[("connection", "a"), ("a", "1"), ("a", "2")],
                 &[],
+            ),
+            (
+                "RFC 9110 7.6.1 never appropriate",
+                &[("connection", "cache-control, x"), ("cache-control", "private"), ("x", "")],
+                &["cache-control"],
             ),
             ("RFC 9110 7.6.1 no name", &[("connection", "a b, \u{e9}, \""), ("a", "")], &["a"]),
             ("RFC 9110 7.6.1 Keep-Alive", &[("keep-alive", "timeout=5")], &[]),

@@ -57,6 +57,12 @@ pub enum Uncacheable {
 }
 
 impl Uncacheable {
+    /// Whether it is for what the request said, so that it tells nothing of other requests' answers.
+    #[must_use]
+    pub fn is_of_request(self) -> bool {
+        matches!(self, Self::RequestNoStore | Self::Authorization | Self::Method)
+    }
+
     /// A short name, as used in `Cache-Status` and for the labels of metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -20,6 +20,7 @@ mod neighbours;
 mod no_vary_search;
 mod revalidation;
 mod rfc9111;
+mod rfc9111_sharing;
 mod settings;
 mod stale;
 mod stale_if_error;

@@ -41,7 +41,8 @@ impl Asked {
         let request = request.body(body).unwrap();
         let matched = match_route(shared, &request, None).unwrap();
         let (parts, body) = request.into_parts();
-        let Admission::Content(Contentless(mut read)) = admit(shared, &parts, None, matched) else {
+        let Admission::Content(Contentless(mut read)) = admit(shared, &parts, false, None, matched)
+        else {
             panic!("not to be read: {self:?}");
         };
         let limits = Limits { most: 1000, time: std::time::Duration::from_secs(5) };
@@ -149,7 +150,7 @@ fn conditions_and_ranges_by_method() {
         let shared = cache.shared();
         let matched = match_route(shared, &request, None).unwrap();
         let (parts, ()) = request.into_parts();
-        let found = match admit(shared, &parts, None, matched) {
+        let found = match admit(shared, &parts, false, None, matched) {
             Admission::Content(_) => "read",
             Admission::Bypass(passed) => passed.why().as_str(),
             _ => "another",

@@ -225,7 +225,7 @@ fn freshening_rfc9111_3_2_4_3_4() {
             &[WEAK, ("x", "1")],
             Some(&[A, ("x", "1")]),
         ),
-        ("4.3.4 a strong tag for a weak one", &[WEAK], &[A], None),
+        ("4.3.4 the strong form of a weak tag", &[WEAK], &[A], Some(&[WEAK])),
         ("4.3.4 a tag where there was none", &[MODIFIED], &[A, MODIFIED], None),
         ("4.3.4 a malformed tag", &[A], &[("etag", "a")], None),
         ("4.3.4 Last-Modified alone", &[A, MODIFIED], &[MODIFIED], Some(&[A, MODIFIED])),

@@ -20,6 +20,7 @@ mod head_and_range;
 mod http_md;
 mod invalidation;
 mod passing;
+mod poisoning;
 mod requests;
 mod stale;
 mod storing;

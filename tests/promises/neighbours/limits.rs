@@ -20,8 +20,8 @@ fn cache(backend: &Backend) -> CacheBuilder {
     super::cache(backend.store.clone()).route(Route::get("/{page}"))
 }
 
-fn ask(target: &str) -> Request<()> {
-    Request::get(target).header("x-gym-id", "4").body(()).unwrap()
+fn ask(target: &str) -> Request<String> {
+    Request::get(target).header("x-gym-id", "4").body(String::new()).unwrap()
 }
 
 /// A database that answers once it is told to, and tells when it is asked.
@@ -47,7 +47,7 @@ impl Slow {
 
 async fn text<S, B>(service: S, target: &str) -> Result<Bytes, S::Error>
 where
-    S: Service<Request<()>, Response = Response<B>>,
+    S: Service<Request<String>, Response = Response<B>>,
     S::Error: std::fmt::Debug,
     B: http_body::Body<Data = Bytes>,
     B::Error: std::fmt::Debug,
@@ -70,7 +70,7 @@ on_each_store! {
         let service = ServiceBuilder::new()
             .layer(cache.layer())
             .concurrency_limit(2)
-            .service(service_fn(move |_: Request<()>| handler.clone().answer()));
+            .service(service_fn(move |_: Request<String>| handler.clone().answer()));
         let clients: Vec<_> =
             (0..3).map(|_| tokio::spawn(text(service.clone(), "/same"))).collect();
         slow.asked.notified().await;
@@ -93,7 +93,7 @@ on_each_store! {
             .layer(cache.layer())
             .load_shed()
             .concurrency_limit(2)
-            .service(service_fn(move |_: Request<()>| handler.clone().answer()));
+            .service(service_fn(move |_: Request<String>| handler.clone().answer()));
         let first = tokio::spawn(text(service.clone(), "/same"));
         slow.asked.notified().await;
         let clients: Vec<_> =
@@ -131,7 +131,7 @@ on_each_store! {
             .layer(cache.layer())
             .load_shed()
             .concurrency_limit(1)
-            .service(service_fn(move |_: Request<()>| handler.clone().answer()));
+            .service(service_fn(move |_: Request<String>| handler.clone().answer()));
         slow.may.add_permits(1);
         text(service.clone(), "/known").await.unwrap();
         slow.asked.notified().await;
@@ -151,7 +151,7 @@ on_each_store! {
         let service = ServiceBuilder::new()
             .layer(cache.layer())
             .concurrency_limit(1)
-            .service(service_fn(move |_: Request<()>| handler.clone().answer()));
+            .service(service_fn(move |_: Request<String>| handler.clone().answer()));
         slow.may.add_permits(1);
         text(service.clone(), "/known").await.unwrap();
         slow.asked.notified().await;
@@ -179,7 +179,7 @@ on_each_store! {
             .layer(GlobalConcurrencyLimitLayer::new(1))
             .layer(cache.layer());
         let ask = |target: &str| {
-            router.clone().oneshot(ask(target).map(|()| axum::body::Body::empty()))
+            router.clone().oneshot(ask(target).map(|_| axum::body::Body::empty()))
         };
         slow.may.add_permits(1);
         let first = ask("/known").await.unwrap();
@@ -202,7 +202,7 @@ on_each_store! {
             .buffer(16)
             // Never more than two, as far as this test is concerned.
             .rate_limit(2, Duration::from_secs(3600))
-            .service(service_fn(move |_: Request<()>| {
+            .service(service_fn(move |_: Request<String>| {
                 counted.count();
                 async { Ok::<_, BoxError>(Response::new(Full::new(Bytes::from_static(b"x")))) }
             }));
@@ -218,7 +218,7 @@ on_each_store! {
         let handler = slow.clone();
         // Holds one request; a call of an instance that was not polled ready panics.
         let service = ServiceBuilder::new().layer(cache.layer()).buffer(1).service(service_fn(
-            move |_: Request<()>| handler.clone().answer(),
+            move |_: Request<String>| handler.clone().answer(),
         ));
         let targets = ["/a", "/b", "/c", "/d", "/a", "/b", "/c", "/d"];
         let clients: Vec<_> = targets

@@ -86,11 +86,11 @@ fn page(runs: &Runs, etag: Option<&'static str>) -> Router {
 /// What a client that understands every encoding makes of an answer's body.
 async fn decoded(answer: &Answer) -> String {
     let answer = answer.clone_response();
-    let client = DecompressionLayer::new().layer(service_fn(move |_: Request<()>| {
+    let client = DecompressionLayer::new().layer(service_fn(move |_: Request<String>| {
         let response = answer.lock().take().unwrap();
         async move { Ok::<_, std::convert::Infallible>(response) }
     }));
-    let response = client.oneshot(Request::new(())).await.unwrap();
+    let response = client.oneshot(Request::new(String::new())).await.unwrap();
     let body = axum::body::to_bytes(Body::new(response.into_body()), usize::MAX).await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()
 }

@@ -97,7 +97,7 @@ on_each_store! {
         for place in ["inside", "outside"] {
             let may = watch::channel(false).0;
             let waits = may.subscribe();
-            let handler = service_fn(move |_: Request<()>| {
+            let handler = service_fn(move |_: Request<String>| {
                 let mut waits = waits.clone();
                 async move {
                     waits.wait_for(|may| *may).await.unwrap();
@@ -112,7 +112,7 @@ on_each_store! {
                 .layer(cache.layer())
                 .option_layer(short().map(tower::timeout::TimeoutLayer::new))
                 .service(handler);
-            let ask = || Request::get("/").header("x-gym-id", "4").body(()).unwrap();
+            let ask = || Request::get("/").header("x-gym-id", "4").body(String::new()).unwrap();
             let late = service.clone().oneshot(ask()).await.map(drop).unwrap_err();
             assert!(late.is::<Elapsed>(), "{place}: {late}");
             assert_eq!(cache.stats().stored, 0);
