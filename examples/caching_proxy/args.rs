@@ -94,7 +94,7 @@ pub(crate) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Aske
             Long("redis") => settings.redis = Some(text(&mut parser, "--redis")?),
             Long("targeted") => settings.targeted.push(text(&mut parser, "--targeted")?),
             Long("query-method") => {
-                settings.query_method.push(path(&mut parser, "--query-method")?)
+                settings.query_method.push(path(&mut parser, "--query-method")?);
             }
             Long("post") => settings.post.push(path(&mut parser, "--post")?),
             Long("max-request-body") => {

@@ -160,8 +160,7 @@ async fn content_over_the_limit_passes_unstored(case: Case) {
         for size in [1001, 500_000] {
             let content = vec![b'x'; size];
             let chunks = [format!("{size:x}\r\n").as_bytes(), &content, b"\r\n0\r\n\r\n"].concat();
-            let sends: [(&[(&str, &str)], &[u8]); 2] = [(&[], &content), (&chunked, &chunks)];
-            for (fields, body) in [sends[0], sends[0], sends[1], sends[1]] {
+            for (fields, body) in [(&[][..], &content), (&chunked, &chunks)].repeat(2) {
                 let answer = run.send(method, "/search", fields, body).await;
                 assert!(answer.whole && answer.body == content, "{:?}", answer.cache());
                 assert_eq!(answer.cache().fwd.as_deref(), Some("bypass"));
