@@ -16,6 +16,7 @@ use super::origin::{Answer, Handler, Origin, Waiting};
 use super::read::{Read, blind, shed};
 use super::run::{self, Run};
 use super::shared::Shared;
+use super::solo::solo;
 use super::step::{millis, step};
 use crate::entry::{Entry, Snapshot};
 use crate::store::{self, LeaseToken, MissRequest};
@@ -98,15 +99,15 @@ where
     }
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
-    let run = loop {
+    let lead = loop {
         match shared.flights.board_next(&read.names, most) {
-            Seat::Lead(lead) => break Run::unstored(why).led(vec![lead]),
+            Seat::Lead(lead) => break Some(lead),
             Seat::LeadNext(lead, turn) => {
                 origin.rest();
                 match timeout_at(patience, turn).await {
-                    Ok(Ok(())) => break Run::unstored(why).led(vec![lead]),
+                    Ok(Ok(())) => break Some(lead),
                     Ok(Err(_)) => {}
-                    Err(_) => break Run::unstored(why),
+                    Err(_) => break None,
                 }
             }
             Seat::Join(flight) => {
@@ -119,7 +120,7 @@ where
                             return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
                         }
                         if !selected {
-                            break Run::unstored(why);
+                            break None;
                         }
                     }
                     Ok(Ending::Failed(entry)) => match failed(&shared, &entry, &read) {
@@ -130,12 +131,33 @@ where
                     },
                     Ok(Ending::Lost) => {}
                     Ok(Ending::Shed) => return Ok(shed(&shared, &read)),
-                    Ok(Ending::Private) | Err(_) => break Run::unstored(why),
+                    Ok(Ending::Private) | Err(_) => break None,
                 }
             }
-            Seat::Full => break Run::unstored(why),
+            Seat::Full => break None,
         }
     };
+    own_run(shared, read, origin, why, lead).await
+}
+
+/// Answers a request of which nothing can be known, with a run of its own, be it for the joiners of
+/// `lead` too.
+pub(crate) async fn own_run<S, B>(
+    shared: Arc<Shared>,
+    read: Box<Read>,
+    origin: Origin<S, B>,
+    why: Bypass,
+    lead: Option<Lead>,
+) -> Answer<S, B>
+where
+    S: Handler<B>,
+    B: Send + 'static,
+{
+    // What is held may be served if the handler fails, which is for a run to see.
+    if read.held.is_none() && lead.as_ref().is_none_or(Lead::is_alone) {
+        return solo(shared, read, origin, why, lead).await;
+    }
+    let run = Run::unstored(why).led(lead.into_iter().collect());
     run::launch(shared, read, origin, run).await
 }
 

@@ -194,6 +194,18 @@ impl Lead {
         matches!(&self.place, Place::Known((_, known)) if known == snapshot)
     }
 
+    /// Whether nobody has joined. Of a run that has begun without a snapshot it stays so.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.stage.receiver_count() == 0
+    }
+
+    /// Whether others wait for this run to end, so that the next one may begin.
+    pub(crate) fn is_awaited(&self) -> bool {
+        let Place::Blind(key, me) = &self.place else { return false };
+        let blind = self.flights.blind.lock();
+        blind.get(key).is_some_and(|state| Arc::ptr_eq(&state.active, me) && state.next.is_some())
+    }
+
     /// Waits until a deputy has brought the answer.
     pub(crate) async fn ending(&self) -> Ending {
         ending(self.stage.subscribe()).await

@@ -16,6 +16,7 @@
 //! | `flights` | who waits for whom |
 //! | `capacity` | how many runs there may be at once |
 //! | `run` | the handler on a task of its own |
+//! | `solo` | the handler for one client alone |
 //! | `lease` | the right to run it |
 //! | `collect`, `pipe` | between the run and its client |
 //! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
@@ -48,6 +49,7 @@ mod read;
 mod run;
 mod search;
 mod shared;
+mod solo;
 mod spelling;
 mod status;
 mod step;

@@ -13,7 +13,6 @@ use super::freshen;
 use super::hit::{self, Served};
 use super::lookup::{Held, Seen, Verdict, examine};
 use super::origin::{Answer, Handler, Origin};
-use super::run::{self, Run};
 use super::search::Search;
 use super::shared::Shared;
 use super::status;
@@ -138,7 +137,7 @@ where
         return forward_miss(&shared, &read, origin, Some(why.as_str())).await;
     }
     if !shared.settings.coalesce_in_outage || shared.uncacheables.knows(&read.names) {
-        return run::launch(shared, read, origin, Run::unstored(why)).await;
+        return coalesce::own_run(shared, read, origin, why, None).await;
     }
     coalesce::next_run(shared, read, origin, why).await
 }
