@@ -158,7 +158,7 @@ where
         return solo(shared, read, origin, why, lead).await;
     }
     let run = Run::unstored(why).led(lead.into_iter().collect());
-    run::launch(shared, read, origin, run).await
+    Box::pin(run::launch(shared, read, origin, run)).await
 }
 
 /// Finds out what a request that missed is to do, waiting for others where that saves a run.

@@ -71,11 +71,12 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
+    // What is seldom or slow has a future of its own, so that a hit's is small.
     if shared.dirty.covers(&read.names) {
-        return blind(shared, read, origin, Bypass::Dirty).await;
+        return Box::pin(blind(shared, read, origin, Bypass::Dirty)).await;
     }
     let Ok(seen) = examine(&shared, &mut read, origin.headers()).await else {
-        return blind(shared, read, origin, Bypass::Store).await;
+        return Box::pin(blind(shared, read, origin, Bypass::Store)).await;
     };
     let Seen { verdict, snapshot } = seen;
     let (entry, served) = match verdict {
@@ -92,13 +93,13 @@ where
                 return Ok(not_cached(&shared));
             }
             if read.head {
-                return freshen::by_head(shared, read, origin, snapshot).await;
+                return Box::pin(freshen::by_head(shared, read, origin, snapshot)).await;
             }
             if let Some(why) = read.alone {
                 return forward_miss(&shared, &read, origin, Some(why.as_str())).await;
             }
             let miss = Miss { snapshot, ignore_entry: unusable, refresh: false };
-            return coalesce::answer(shared, read, origin, miss).await;
+            return Box::pin(coalesce::answer(shared, read, origin, miss)).await;
         }
     };
     let no_refresh =
