@@ -155,7 +155,7 @@ impl Rhythm {
     /// that is slow and to be waited for.
     pub(crate) fn limit(&mut self, full: Duration) -> Duration {
         self.probes = self.probes.wrapping_add(1);
-        if self.probes % 8 == 0 { full } else { full.min(LONGEST) }
+        if self.probes.is_multiple_of(8) { full } else { full.min(LONGEST) }
     }
 }
 

@@ -95,7 +95,7 @@ where
     B: Send + 'static,
 {
     if read.is_personal {
-        return run::launch(shared, read, origin, Run::unstored(why)).await;
+        return own_run(shared, read, origin, why, None).await;
     }
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
@@ -127,7 +127,7 @@ where
                         Some(entry) => {
                             return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
                         }
-                        None => break Run::unstored(why),
+                        None => break None,
                     },
                     Ok(Ending::Lost) => {}
                     Ok(Ending::Shed) => return Ok(shed(&shared, &read)),

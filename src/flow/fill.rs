@@ -86,7 +86,6 @@ async fn store(
         };
         match filled {
             Ok(Filled::Stored) if index == 0 => shared.counters.stored.increment(),
-            Ok(Filled::Stored) => {}
             Ok(Filled::Refused(Refusal::Space)) => {
                 shared.counters.store_errors.increment();
                 tracing::warn!("the store has no room for an entry");
@@ -96,7 +95,7 @@ async fn store(
                 tracing::debug!(route = %read.route.name, reason = why.as_str(), "fill refused");
                 return;
             }
-            Err(_) => {}
+            Ok(Filled::Stored) | Err(_) => {}
         }
     }
 }

@@ -52,6 +52,7 @@ pub(crate) enum Attitude {
 
 /// Limits and time-outs; the builder's methods say what each is.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub(crate) struct Settings {
     pub(crate) attitude: Attitude,
     pub(crate) cache_status: Option<String>,

@@ -36,6 +36,7 @@ where
     B: Send + 'static,
 {
     let Turn::Run(place) = capacity::turn(&shared).await else {
+        lead.into_iter().for_each(Lead::shed);
         return Ok(shed(&shared, &read));
     };
     shared.counters.runs.increment();

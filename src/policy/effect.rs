@@ -6,6 +6,7 @@ use crate::store::Mode;
 
 /// When and how the targets of a rule move.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub(crate) struct Effect {
     pub(crate) when: When,
     pub(crate) mode: Mode,
