@@ -4,16 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bb8_redis::redis::io::tcp::TcpSettings;
-use bb8_redis::redis::io::tcp::socket2::TcpKeepalive;
-use bb8_redis::redis::{Client, IntoConnectionInfo, ProtocolVersion};
-
 use super::RedisStore;
-use super::failure::Failure;
+use super::address::{Address, Login, misuse};
 use super::pool::Links;
 use super::server::Server;
 use crate::clock::{Clock, SystemClock};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::StoreError;
 
 /// Settings of a [`RedisStore`], begun by [`RedisStore::builder`].
 #[derive(Clone)]
@@ -21,6 +17,7 @@ use crate::store::{StoreError, StoreErrorKind};
 pub struct RedisStoreBuilder {
     /// May hold a password: never shown.
     url: String,
+    login: Login,
     connections: u32,
     connect_timeout: Duration,
     trust_restarts: bool,
@@ -31,11 +28,52 @@ impl RedisStoreBuilder {
     pub(super) fn new(url: &str) -> Self {
         Self {
             url: url.to_owned(),
+            login: Login::default(),
             connections: 1,
             connect_timeout: Duration::from_secs(1),
             trust_restarts: false,
             clock: Arc::new(SystemClock),
         }
+    }
+
+    /// The user and the password, instead of those in the URL. An empty user is the server's
+    /// `default` one, as with `requirepass`.
+    ///
+    /// They are sent when connecting, and shown nowhere.
+    pub fn credentials(mut self, user: &str, password: &str) -> Self {
+        self.login.credentials = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// The number of the database, instead of the one in the URL; 0 unless either says so.
+    pub fn database(mut self, number: u32) -> Self {
+        self.login.database = Some(number);
+        self
+    }
+
+    /// The authority that the server's certificate must be of, in PEM; several if there are
+    /// several in it. No other is trusted then. Unless set, those that the system trusts are.
+    ///
+    /// For a `rediss://` URL. What isn't a certificate is an error when connecting begins.
+    #[cfg(feature = "tls")]
+    pub fn ca_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.login.pem.ca = Some(pem.into());
+        self
+    }
+
+    /// The certificate that this client shows to a server that asks for one, followed by those that
+    /// lead to its authority, and its private key, in PEM.
+    ///
+    /// For a `rediss://` URL. What isn't a certificate, or isn't its key, is an error when
+    /// connecting begins.
+    #[cfg(feature = "tls")]
+    pub fn client_certificate(
+        mut self,
+        certificate: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.login.pem.client = Some((certificate.into(), key.into()));
+        self
     }
 
     /// How many connections to keep, 1 unless set; values outside 1 to 64 are brought within.
@@ -79,9 +117,9 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// If the URL makes no sense, or the server isn't there within
-    /// [`connect_timeout`](Self::connect_timeout), or it refuses. The error's source names the
-    /// address and says what to do about it.
+    /// If the URL or a certificate makes no sense, or the server isn't there within
+    /// [`connect_timeout`](Self::connect_timeout), or it refuses, or is a replica, or is older than
+    /// 7.0. The error's source names the address and says what to do about it.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         let store = self.connect_lazy()?;
         store.links.link().await?;
@@ -93,29 +131,14 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// If the URL makes no sense, or this isn't called within a Tokio runtime.
+    /// If the URL or a certificate makes no sense, or this isn't called within a Tokio runtime.
     pub fn connect_lazy(self) -> Result<RedisStore, StoreError> {
         if tokio::runtime::Handle::try_current().is_err() {
-            return Err(misuse("a Redis store must be made within a Tokio runtime"));
+            return Err(misuse("a Redis store must be made within a Tokio runtime").into());
         }
-        let client = self.client()?;
-        let server = Server::new(client, self.connect_timeout, self.trust_restarts, &*self.clock);
+        let address = Address::new(&self.url, &self.login)?;
+        let server = Server::new(address, self.connect_timeout, self.trust_restarts, &*self.clock);
         Ok(RedisStore::new(Links::new(Arc::new(server), self.connections)))
-    }
-
-    fn client(&self) -> Result<Client, StoreError> {
-        // The reasons that the parser gives are fixed texts: none repeats a part of the URL.
-        let advice = "expected redis://[user:password@]host[:port][/database]";
-        let bad = |reason| misuse(&format!("not a URL of a Redis server: {reason}; {advice}"));
-        let info = self.url.as_str().into_connection_info().map_err(bad)?;
-        // Liveness is seen through a push, which the second version of the protocol hasn't got.
-        let redis = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3)
-            .set_skip_set_lib_name();
-        let info = info.set_redis_settings(redis).set_tcp_settings(tcp());
-        Client::open(info).map_err(bad)
     }
 }
 
@@ -129,25 +152,12 @@ impl fmt::Debug for RedisStoreBuilder {
     }
 }
 
-/// A peer that vanished without a word is noticed by the kernel in seconds, not hours.
-fn tcp() -> TcpSettings {
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(5)).with_interval(Duration::from_secs(2));
-    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(Duration::from_secs(5));
-    settings
-}
-
-fn misuse(text: &str) -> StoreError {
-    Failure::new(StoreErrorKind::Refused, text).into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::error::Error;
 
     use super::*;
+    use crate::store::StoreErrorKind;
 
     #[tokio::test]
     async fn the_password_is_shown_nowhere() {
@@ -160,10 +170,53 @@ mod tests {
         assert!(source.contains("127.0.0.1:1"), "{source}");
         assert!(!format!("{error:?} {error} {source}").contains("s3cret"));
 
-        for url in ["s3cret", "http://s3cret@h", "redis://:s3cret@h/s3cret", "redis://:s3cret@"] {
+        for url in [
+            "s3cret",
+            "http://s3cret@h",
+            "redis://:s3cret@h/s3cret",
+            "redis://:s3cret@",
+            "redis://:s3#cret@h",
+            "redis://h/?protocol=s3cret",
+            "redis://h/#s3cret",
+            "rediss://:s3cret@h/#insecure",
+            "unix:///h?pass=s3cret&db=s3cret",
+            "redis://s3cret@h",
+        ] {
             let error = RedisStore::builder(url).connect_lazy().unwrap_err();
             let source = error.source().unwrap().to_string();
             assert!(!format!("{error:?} {error} {source}").contains("s3cret"), "{source}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_password_given_in_code_is_shown_nowhere() {
+        let builder = RedisStore::builder("redis://127.0.0.1:1").credentials("me", "s3cret");
+        assert!(!format!("{builder:?}").contains("s3cret"));
+        let error = builder.connect().await.unwrap_err();
+        let source = error.source().unwrap().to_string();
+        assert!(!format!("{error:?} {error} {source}").contains("s3cret"), "{source}");
+    }
+
+    fn refusal(url: &str) -> String {
+        let error = RedisStore::builder(url).connect_lazy().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused);
+        error.source().unwrap().to_string()
+    }
+
+    #[tokio::test]
+    async fn certificates_are_always_checked() {
+        for url in ["rediss://h/#insecure", "redis://h/#insecure", "valkeys://h#insecure"] {
+            let text = refusal(url);
+            assert!(text.contains("#insecure") && text.contains("ca_certificate"), "{text}");
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[tokio::test]
+    async fn tls_that_is_not_built_in_is_named() {
+        for url in ["rediss://h", "valkeys://h"] {
+            let text = refusal(url);
+            assert!(text.contains("feature `tls`"), "{text}");
         }
     }
 

@@ -5,11 +5,20 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value};
+use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, from_redis_value};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
+use super::identity::{Hello, Info, hello, info};
 use super::script::{Call, Digests};
 use crate::entry::RunId;
+use crate::store::StoreErrorKind;
+
+/// For how long a connection is believed to lead to the primary that it was made to.
+///
+/// A server whose role changes tells nobody. It refuses writes, but answers reads from what it
+/// happens to hold, for as long as somebody asks for nothing else.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A connection on which commands have waited in vain for so long, with no reply to anything, is
 /// replaced. Those who wait for it still may: it is closed when the last of them is gone.
@@ -36,6 +45,37 @@ pub(super) struct Life {
     /// Set by the connection itself when it ends.
     pub(super) dead: Arc<AtomicBool>,
     pub(super) silence: Silence,
+    pub(super) proof: Proof,
+    /// Ends with the last clone of the connection.
+    #[allow(dead_code, reason = "held for its drop")]
+    pub(super) driver: Option<AbortOnDropHandle<()>>,
+}
+
+/// When the server was last seen to be the one that the connection was made to.
+#[derive(Debug)]
+pub(super) struct Proof {
+    /// Whether only its role matters.
+    trusted: bool,
+    began: Instant,
+    /// Milliseconds since then.
+    last: AtomicU64,
+}
+
+impl Proof {
+    pub(super) fn new(trusted: bool) -> Self {
+        Self { trusted, began: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// Whether the proof is too old, and it is the caller who has to renew it.
+    fn is_due(&self) -> bool {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.last.load(Ordering::Relaxed);
+        Duration::from_millis(now.saturating_sub(last)) >= BELIEVED
+            && self
+                .last
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
 }
 
 impl Life {
@@ -76,6 +116,50 @@ impl Link {
         let reply = self.inner.send_packed_command(command).await;
         waiting.end(&reply);
         self.judge(reply.and_then(Value::extract_error))
+    }
+
+    /// Sends one command that only reads, and with it, once in a while, the question whether the
+    /// server is still who it was.
+    ///
+    /// If this is dropped meanwhile, the question is asked again when the next one is due: whoever
+    /// dropped it has no answer to be wrong about.
+    pub(super) async fn read(&mut self, command: Cmd) -> Result<Value, Failure> {
+        if !self.life.proof.is_due() {
+            return self.command(&command).await;
+        }
+        let question = if self.life.proof.trusted { hello() } else { info() };
+        // Asked after the read, so that the answer holds for it.
+        let (replies, _) = self.together(vec![command, question], &[]).await?;
+        let mut replies = replies.into_iter();
+        let reply = self.refusal(replies.next().unwrap_or_default())?;
+        let answer = replies.next().unwrap_or_default();
+        match self.prove(answer) {
+            Ok(()) => Ok(reply),
+            Err(failure) => {
+                self.life.end();
+                Err(failure)
+            }
+        }
+    }
+
+    fn prove(&self, answer: Value) -> Result<(), Failure> {
+        let address = &self.life.address;
+        let answer = self.refusal(answer)?;
+        let (replica, run) = if self.life.proof.trusted {
+            (Hello::read(&answer).map(|hello| hello.replica), self.run())
+        } else {
+            let info = from_redis_value::<String>(answer).ok().and_then(|info| Info::read(&info));
+            (info.as_ref().map(|info| info.replica), info.map_or(self.run(), |info| info.run))
+        };
+        match replica {
+            None => Err(self.nonsense("INFO server")),
+            Some(true) => Err(Failure::replica(address)),
+            Some(false) if run != self.run() => Err(Failure::new(
+                StoreErrorKind::Unavailable,
+                format!("Redis at {address} holds other data than when it was connected to"),
+            )),
+            Some(false) => Ok(()),
+        }
     }
 
     /// Calls a script, by its source if the server has forgotten it.

@@ -38,7 +38,7 @@ impl RedisStore {
         command.arg(names.epoch());
 
         let mut link = self.links.link().await?;
-        let Value::Array(values) = link.command(&command).await? else {
+        let Value::Array(values) = link.read(command).await? else {
             return Err(link.nonsense("MGET").into());
         };
         if values.len() != count + 2 {

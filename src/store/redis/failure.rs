@@ -1,4 +1,5 @@
-//! What went wrong at Redis, in words that name the server and never its password.
+//! What went wrong at Redis, in words that name the server, say what to do, and never hold a
+//! password.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,45 @@ impl Failure {
 
     /// A command to the server at `address` failed.
     pub(super) fn of(address: &str, error: &RedisError) -> Self {
-        Self::new(kind_of(error), format!("Redis at {address}: {error}"))
+        Self::new(kind_of(error), format!("Redis at {address}: {}", Advised(error, "")))
+    }
+
+    /// There is no connection to the server at `address`.
+    pub(super) fn unreachable(address: &str, error: &RedisError) -> Self {
+        let kind = kind_of(error);
+        let otherwise = match kind {
+            StoreErrorKind::Unavailable if error.is_io_error() => {
+                "start it or correct the URL, or begin without it with `connect_lazy`; if the port \
+                 is for TLS, the URL must begin with `rediss://`"
+            }
+            StoreErrorKind::Refused => "check the user, the password and the database",
+            _ => "",
+        };
+        let text = format!("can't connect to Redis at {address}: {}", Advised(error, otherwise));
+        Self::new(kind, text)
+    }
+
+    /// The server at `address` refused `what`, which every connection begins with.
+    pub(super) fn handshake(address: &str, what: &str, error: &RedisError, advice: &str) -> Self {
+        let text = format!("Redis at {address} refused {what}: {}", Advised(error, advice));
+        Self::new(kind_of(error), text)
+    }
+
+    /// The server at `address` takes no writes of its own, and what it holds may be old.
+    pub(super) fn replica(address: &str) -> Self {
+        Self::new(
+            StoreErrorKind::Refused,
+            format!("Redis at {address} is a replica; the URL must be the primary's"),
+        )
+    }
+
+    pub(super) fn too_old(address: &str, version: &str) -> Self {
+        Self::new(
+            StoreErrorKind::Refused,
+            format!(
+                "Redis at {address} is version {version}; the store needs 7.0 or later: upgrade it"
+            ),
+        )
     }
 
     /// A reply that no version of these scripts gives.
@@ -49,6 +88,62 @@ impl From<Failure> for StoreError {
     }
 }
 
+/// An error in its own words, and what to do about it: what is known of this error, or else what
+/// the place says where it happened.
+struct Advised<'a>(&'a RedisError, &'a str);
+
+impl fmt::Display for Advised<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error, otherwise) = self;
+        let text = error.to_string();
+        // A server that doesn't know a command repeats its arguments: the password after HELLO, and
+        // keys after any other.
+        let text = text.split(", with args beginning with").next().unwrap_or_default();
+        f.write_str(text)?;
+        match advice(error).unwrap_or(otherwise) {
+            "" => Ok(()),
+            advice => write!(f, "; {advice}"),
+        }
+    }
+}
+
+fn advice(error: &RedisError) -> Option<&'static str> {
+    let detail = error.detail().unwrap_or_default();
+    Some(match error.code().unwrap_or_default() {
+        "WRONGPASS" => "check the user and the password, in the URL or in `credentials`",
+        "NOAUTH" => "it wants a password: in the URL or with `credentials`",
+        "NOPERM" if detail.contains("keys") || detail.contains("key ") => {
+            "permit the user all keys of the cache's namespace, `~namespace:*` (docs/REDIS.md)"
+        }
+        "NOPERM" => NOT_PERMITTED,
+        "READONLY" => "it is a replica; the URL must be the primary's",
+        "LOADING" => "it is reading its data and will be there when it has",
+        "OOM" => "raise `maxmemory`, or choose a `maxmemory-policy` that evicts (docs/REDIS.md)",
+        "MISCONF" => "it can't save to its disk, and so takes no writes: mend that",
+        "NOREPLICAS" => "it takes no writes without its replicas: bring them back",
+        // Up to 7.0 a refusal within a script has no code of its own.
+        _ if detail.contains("can't run this command") => NOT_PERMITTED,
+        _ if detail.contains("can't access at least one of the keys") => {
+            "permit the user all keys of the cache's namespace, `~namespace:*` (docs/REDIS.md)"
+        }
+        _ if detail.contains("max number of clients") => {
+            "raise its `maxclients`, or let fewer connect"
+        }
+        _ if detail.contains("unknown command 'HELLO'")
+            || error.kind() == ErrorKind::RESP3NotSupported =>
+        {
+            "the store needs Redis 7.0 or later, with the command HELLO"
+        }
+        _ if detail.contains("unknown command") => {
+            "the store needs Redis 7.0 or later, with the commands that docs/REDIS.md lists under \
+             their own names"
+        }
+        _ => return None,
+    })
+}
+
+const NOT_PERMITTED: &str = "permit the user the commands that docs/REDIS.md lists";
+
 fn kind_of(error: &RedisError) -> StoreErrorKind {
     if error.is_timeout() {
         return StoreErrorKind::Timeout;
@@ -66,6 +161,7 @@ fn kind_of(error: &RedisError) -> StoreErrorKind {
         | ErrorKind::ClusterConnectionNotFound => StoreErrorKind::Unavailable,
         // A script of somebody else that has run for too long holds everything up.
         ErrorKind::Extension if error.code() == Some("BUSY") => StoreErrorKind::Unavailable,
+        ErrorKind::Server(_) if is_full(error) => StoreErrorKind::Unavailable,
         ErrorKind::Server(_)
         | ErrorKind::Extension
         | ErrorKind::AuthenticationFailed
@@ -73,6 +169,11 @@ fn kind_of(error: &RedisError) -> StoreErrorKind {
         | ErrorKind::RESP3NotSupported => StoreErrorKind::Refused,
         _ => StoreErrorKind::Protocol,
     }
+}
+
+/// Whether there is no room for one more connection, which passes.
+fn is_full(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("max number of clients"))
 }
 
 #[cfg(test)]
@@ -101,5 +202,16 @@ mod tests {
             kind((ErrorKind::UnexpectedReturnType, "what").into()),
             StoreErrorKind::Protocol
         );
+    }
+
+    #[test]
+    fn arguments_that_a_server_repeats_are_not_shown() {
+        let detail = "unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'app' 's3cret'";
+        let error = make_extension_error("ERR".into(), Some(detail.into()));
+        for failure in [Failure::of("here:1", &error), Failure::unreachable("here:1", &error)] {
+            let text = failure.to_string();
+            assert!(text.contains("HELLO") && text.contains("7.0"), "{text}");
+            assert!(!text.contains("s3cret") && !text.contains("app"), "{text}");
+        }
     }
 }

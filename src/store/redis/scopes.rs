@@ -84,7 +84,7 @@ impl RedisStore {
         for name in names {
             command.arg(name);
         }
-        let reply = link.command(&command).await?;
+        let reply = link.read(command).await?;
         match reply {
             Value::Array(values) if values.len() == names.len() => {
                 let generations = values.into_iter().map(generation).collect();

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 use bb8::ManageConnection;
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{
-    AsyncConnectionConfig, Client, Pipeline, PushInfo, PushKind, RedisError, cmd, from_redis_value,
+    AsyncConnectionConfig, Pipeline, PushInfo, PushKind, cmd, from_redis_value,
 };
 use parking_lot::Mutex;
 
+use super::address::Address;
 use super::clock::ServerClock;
-use super::connection::{Life, Link, Silence};
+use super::connection::{Life, Link, Proof, Silence};
 use super::failure::Failure;
+use super::identity::{Hello, Info, hello, info};
 use super::script::{Digests, Script, load};
 use crate::clock::Clock;
 use crate::entry::RunId;
@@ -32,9 +34,9 @@ const QUEUE: usize = 1024;
 
 /// The server, as far as it has to be known to connect to it, and what connecting has taught.
 ///
-/// The client knows the password, so this has no `Debug`.
+/// The way there knows the password, so this has no `Debug`.
 pub(super) struct Server {
-    client: Client,
+    way: Address,
     pub(super) address: Arc<str>,
     pub(super) connect_timeout: Duration,
     trust_restarts: bool,
@@ -49,14 +51,14 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new(
-        client: Client,
+        way: Address,
         connect_timeout: Duration,
         trust_restarts: bool,
         local: &dyn Clock,
     ) -> Self {
-        let address = client.get_connection_info().addr().to_string().into();
+        let address = Arc::clone(way.shown());
         Self {
-            client,
+            way,
             address,
             connect_timeout,
             trust_restarts,
@@ -95,97 +97,72 @@ impl Server {
                 }
                 Ok::<(), ()>(())
             });
-        let mut inner = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .map_err(|error| self.unreachable(&error))?;
+        let (mut inner, driver) = self.way.open(config).await?;
         let (run, digests) = self.greet(&mut inner).await?;
         let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
         let address = Arc::clone(&self.address);
+        let proof = Proof::new(self.trust_restarts);
         let silence = Silence::new(Instant::now());
-        let link = Link::new(inner, Life { id, run, digests, address, dead, silence });
+        let life = Life { id, run, digests, address, dead, proof, driver, silence };
+        let link = Link::new(inner, life);
         let mut open = self.open.lock();
         open.retain(|life| life.strong_count() > 0);
         open.push(link.life());
         Ok(link)
     }
 
-    /// Asks for the run id and the time, and teaches the scripts, in one round trip.
+    /// Asks who it is and what time it has, and teaches the scripts, in one round trip.
     async fn greet(&self, inner: &mut MultiplexedConnection) -> Result<(RunId, Digests), Failure> {
-        let mut pipeline = Pipeline::with_capacity(2 + Script::ALL.len());
+        let mut pipeline = Pipeline::with_capacity(3 + Script::ALL.len());
+        pipeline.add_command(hello());
         pipeline.cmd("TIME");
         for script in Script::ALL {
             pipeline.add_command(load(script));
         }
         if !self.trust_restarts {
-            pipeline.add_command({
-                let mut info = cmd("INFO");
-                info.arg("server").arg("replication");
-                info
-            });
+            pipeline.add_command(info());
         }
         let asked = Instant::now();
         let replies = inner
             .send_packed_commands(&pipeline, 0, pipeline.len())
             .await
-            .map_err(|error| self.unreachable(&error))?;
+            .map_err(|error| Failure::unreachable(&self.address, &error))?;
         let mut replies = replies.into_iter();
         let mut next = |what: &str, advice: &str| {
-            let reply = replies.next().unwrap_or_default();
-            reply.extract_error().map_err(|error| self.handshake(&error, what, advice))
+            let reply = replies.next().unwrap_or_default().extract_error();
+            reply.map_err(|error| Failure::handshake(&self.address, what, &error, advice))
         };
+        let nonsense = |what: &str| Failure::nonsense(&self.address, what);
 
-        let time = next("TIME", "")?;
+        let hello = Hello::read(&next("HELLO", "")?).ok_or_else(|| nonsense("HELLO"))?;
+        if hello.is_too_old() {
+            return Err(Failure::too_old(&self.address, &hello.version));
+        }
+        // A server that was demoted keeps its run id, but what it holds comes from another.
+        if hello.replica {
+            return Err(Failure::replica(&self.address));
+        }
+
         let (seconds, micros): (i64, i64) =
-            from_redis_value(time).map_err(|_| Failure::nonsense(&self.address, "TIME"))?;
+            from_redis_value(next("TIME", "")?).map_err(|_| nonsense("TIME"))?;
         self.clock.learn(seconds.saturating_mul(1000) + micros / 1000, asked);
 
         let mut digests = Digests::default();
         for (digest, script) in digests.iter_mut().zip(Script::ALL) {
-            let advice = "; the store needs Redis 7.0 or later, and permission for SCRIPT LOAD";
+            let advice = "the store needs Redis 7.0 or later, and permission for SCRIPT LOAD";
             let reply = next(&format!("SCRIPT LOAD {}", script.name()), advice)?;
-            *digest = from_redis_value(reply)
-                .map_err(|_| Failure::nonsense(&self.address, "SCRIPT LOAD"))?;
+            *digest = from_redis_value(reply).map_err(|_| nonsense("SCRIPT LOAD"))?;
         }
         if self.trust_restarts {
             return Ok((RunId([0; 8]), digests));
         }
-        let advice = "; the store must tell a restart from a pause: permit INFO, or accept the \
-                      risk with trust_restarts(true)";
-        let info: String = from_redis_value(next("INFO server", advice)?)
-            .map_err(|_| Failure::nonsense(&self.address, "INFO server"))?;
-        // A server that was demoted keeps its run id, but what it holds comes from another.
-        if info.lines().any(|line| line.trim_end() == "role:slave") {
-            return Err(Failure::new(
-                StoreErrorKind::Refused,
-                format!("Redis at {} is a replica; the URL must be the primary's", self.address),
-            ));
-        }
-        let run = run_id(&info).ok_or_else(|| Failure::nonsense(&self.address, "INFO server"))?;
-        Ok((run, digests))
+        let advice = "the store must tell a restart from a pause: permit INFO, or accept the risk \
+                      with trust_restarts(true)";
+        let info: String =
+            from_redis_value(next("INFO server", advice)?).map_err(|_| nonsense("INFO server"))?;
+        let info = Info::read(&info).ok_or_else(|| nonsense("INFO server"))?;
+        Ok((info.run, digests))
     }
-
-    fn unreachable(&self, error: &RedisError) -> Failure {
-        let kind = Failure::of(&self.address, error).kind;
-        let advice = match kind {
-            StoreErrorKind::Refused => "check the user, the password and the database in the URL",
-            _ => "start it or correct the URL, or begin without it with `connect_lazy`",
-        };
-        Failure::new(kind, format!("can't connect to Redis at {}: {error}; {advice}", self.address))
-    }
-
-    fn handshake(&self, error: &RedisError, what: &str, advice: &str) -> Failure {
-        let kind = Failure::of(&self.address, error).kind;
-        Failure::new(kind, format!("Redis at {} refused {what}: {error}{advice}", self.address))
-    }
-}
-
-/// The first 8 bytes of the run id that `INFO server` shows in 40 hexadecimal digits.
-fn run_id(info: &str) -> Option<RunId> {
-    let digits = info.lines().find_map(|line| line.strip_prefix("run_id:"))?.get(..16)?;
-    let number = u64::from_str_radix(digits, 16).ok()?;
-    Some(RunId(number.to_be_bytes()))
 }
 
 /// How long an attempt may take, of `full` at most.
@@ -252,15 +229,5 @@ mod tests {
         assert!((0..32).all(|hung| limit(full, false, hung) == full));
         assert_eq!((0..32).filter(|hung| limit(full, true, *hung) == full).count(), 4);
         assert_eq!(limit(full, true, 0), full / 4);
-    }
-
-    #[test]
-    fn reads_the_run_id() {
-        let info = "# Server\r\nredis_version:7.0.15\r\nrun_id:00ff00000000000a11111111111111111111\
-                    1111\r\ntcp_port:1\r\n";
-        assert_eq!(run_id(info), Some(RunId([0, 255, 0, 0, 0, 0, 0, 10])));
-        for hostile in ["", "run_id:", "run_id:12", "run_id:zzzzzzzzzzzzzzzzzzzz", "run_id:é"] {
-            assert_eq!(run_id(hostile), None, "{hostile}");
-        }
     }
 }

@@ -38,7 +38,9 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to the server at `url`, `redis://[user:password@]host[:port][/database]`.
+    /// Connects to the server at `url`: `redis://[user:password@]host[:port][/database]`,
+    /// `rediss://…` for TLS (with the feature `tls`), or
+    /// `unix:///path[?user=…&pass=…&db=…]` for a socket.
     ///
     /// # Errors
     ///

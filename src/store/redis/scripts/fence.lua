@@ -6,6 +6,16 @@
 --
 -- KEYS  fences, then their generations
 -- ARGV  nonce, token, time until the deadline
+
+-- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
+local function ask(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    error(reply)
+  end
+  return reply
+end
+
 local n = #KEYS / 2
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -16,7 +26,7 @@ for i = 1, n do
   redis.call('ZREMRANGEBYSCORE', fence, '-inf', now)
   -- Closed, and nobody's token: the record was lost. Whose fence it was is unknown, but not for how
   -- long it was to stand, and this token's end must not be its end.
-  local generation = redis.pcall('GET', KEYS[n + i])
+  local generation = ask('GET', KEYS[n + i])
   if type(generation) == 'string' and #generation == 17 and string.sub(generation, 1, 1) == 'c'
     and redis.call('ZCARD', fence) == 0 then
     redis.call('ZADD', fence, now + redis.call('PTTL', KEYS[n + i]), 'lost')

@@ -6,10 +6,20 @@
 -- KEYS  bytes on their way in, entry, lease, epoch, generations
 -- ARGV  token or '', time to keep, epoch, stamps
 -- Reply 0 stored, 1 the bytes are gone, 2 epoch, 3 stamp, 4 lease
+
+-- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
+local function ask(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    error(reply)
+  end
+  return reply
+end
+
 local ttl = tonumber(ARGV[2])
 
 local function read(name)
-  local value = redis.pcall('GET', name)
+  local value = ask('GET', name)
   if type(value) == 'string' then return value end
   return ''
 end

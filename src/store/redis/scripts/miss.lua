@@ -9,6 +9,16 @@
 -- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time
 -- Reply {code, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
 --       generation is '', and so is the token where nobody else holds the lease
+
+-- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
+local function ask(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    error(reply)
+  end
+  return reply
+end
+
 local n = (#KEYS - 3) / 2
 local keep = tonumber(ARGV[2])
 local time = redis.call('TIME')
@@ -23,9 +33,8 @@ local function mint()
   return id
 end
 
--- A value of a foreign type counts as none. Creating ours replaces it.
 local function read(name)
-  local value = redis.pcall('GET', name)
+  local value = ask('GET', name)
   if type(value) == 'string' then return value end
   return ''
 end
@@ -50,7 +59,7 @@ for i = 1, n do
     stamps[i] = string.sub(value, 1, 16)
   else
     local id = mint()
-    local last = redis.pcall('ZREVRANGE', KEYS[3 + n + i], 0, 0, 'WITHSCORES')
+    local last = ask('ZREVRANGE', KEYS[3 + n + i], 0, 0, 'WITHSCORES')
     local deadline = last[2] and tonumber(last[2]) or 0
     if deadline > now then
       redis.call('SET', name, 'c' .. id, 'PX', deadline - now)
@@ -79,7 +88,7 @@ if closed then
 else
   if ARGV[5] ~= '1' then
     local want = 'TRC\1' .. ARGV[3] .. ARGV[4] .. string.char(n) .. table.concat(stamps)
-    local head = redis.pcall('GETRANGE', KEYS[1], 0, #want + 7)
+    local head = ask('GETRANGE', KEYS[1], 0, #want + 7)
     -- Compared as a number: the order of two strings would depend on the server's locale.
     if type(head) == 'string' and #head == #want + 8 and string.sub(head, 1, #want) == want
       and struct.unpack('>I8', head, #want + 1) > now then

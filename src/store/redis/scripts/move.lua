@@ -8,12 +8,22 @@
 -- KEYS  generations, then epochs
 -- ARGV  nonce, 'soft' or 'hard', how many generations there are
 -- Reply how many generations were moved
+
+-- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
+local function ask(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
+    error(reply)
+  end
+  return reply
+end
+
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local generations = tonumber(ARGV[3])
 local moved = 0
 for i, name in ipairs(KEYS) do
-  local value = redis.pcall('GET', name)
+  local value = ask('GET', name)
   local size = type(value) == 'string' and #value or 0
   local id = struct.pack('>I8', micros + i) .. ARGV[1]
   if size == 17 and string.sub(value, 1, 1) == 'c' then
