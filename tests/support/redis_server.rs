@@ -101,6 +101,24 @@ impl RedisServer {
         panic!("redis-server does not come up again on port {}", self.port);
     }
 
+    /// Starts it again with these arguments instead of the ones it had, and does not wait until it
+    /// is ready: it may be reading a snapshot.
+    pub fn restart_unready(&mut self, args: &[&str]) {
+        self.kill();
+        self.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        self.spawn();
+        let began = Instant::now();
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(10), "redis-server does not listen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Sends one command and answers what comes back within a moment, raw.
     pub fn raw(&self, command: &[&[u8]]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("a connection");
@@ -117,7 +135,7 @@ impl RedisServer {
         String::from_utf8_lossy(&reply[..length]).into_owned()
     }
 
-    fn launch(&mut self) -> bool {
+    fn spawn(&mut self) {
         let port = self.port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
@@ -130,6 +148,10 @@ impl RedisServer {
             .spawn()
             .expect("redis-server is installed");
         self.child = Some(child);
+    }
+
+    fn launch(&mut self) -> bool {
+        self.spawn();
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
             let ended = self
@@ -158,7 +180,7 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()
 }

@@ -114,6 +114,16 @@ impl Address {
         &self.shown
     }
 
+    /// What may be the matter if there is somebody who says nothing.
+    pub(super) fn doubt(&self) -> &'static str {
+        match &self.way {
+            Way::Plain(_) => "",
+            // A server takes what TLS begins with for the beginning of a command.
+            #[cfg(feature = "tls")]
+            Way::Tls(_) => "; is this its port for TLS (`tls-port`)?",
+        }
+    }
+
     pub(super) async fn open(&self, config: AsyncConnectionConfig) -> Result<Opened, Failure> {
         match &self.way {
             Way::Plain(client) => client

@@ -100,10 +100,13 @@ impl fmt::Display for Advised<'_> {
         // keys after any other.
         let text = text.split(", with args beginning with").next().unwrap_or_default();
         f.write_str(text)?;
-        match advice(error).unwrap_or(otherwise) {
-            "" => Ok(()),
-            advice => write!(f, "; {advice}"),
-        }
+        let advice = match advice(error) {
+            // The place knows better what it is that is lacking.
+            Some(NOT_PERMITTED | NOT_THERE) if !otherwise.is_empty() => otherwise,
+            Some(advice) => advice,
+            None => otherwise,
+        };
+        if advice.is_empty() { Ok(()) } else { write!(f, "; {advice}") }
     }
 }
 
@@ -113,7 +116,7 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         "WRONGPASS" => "check the user and the password, in the URL or in `credentials`",
         "NOAUTH" => "it wants a password: in the URL or with `credentials`",
         "NOPERM" if detail.contains("keys") || detail.contains("key ") => {
-            "permit the user all keys of the cache's namespace, `~namespace:*` (docs/REDIS.md)"
+            KEYS_NOT_PERMITTED
         }
         "NOPERM" => NOT_PERMITTED,
         "READONLY" => "it is a replica; the URL must be the primary's",
@@ -123,9 +126,8 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         "NOREPLICAS" => "it takes no writes without its replicas: bring them back",
         // Up to 7.0 a refusal within a script has no code of its own.
         _ if detail.contains("can't run this command") => NOT_PERMITTED,
-        _ if detail.contains("can't access at least one of the keys") => {
-            "permit the user all keys of the cache's namespace, `~namespace:*` (docs/REDIS.md)"
-        }
+        _ if detail.contains("no permissions to run") => NOT_PERMITTED,
+        _ if detail.contains("can't access at least one of the keys") => KEYS_NOT_PERMITTED,
         _ if detail.contains("max number of clients") => {
             "raise its `maxclients`, or let fewer connect"
         }
@@ -134,15 +136,18 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         {
             "the store needs Redis 7.0 or later, with the command HELLO"
         }
-        _ if detail.contains("unknown command") => {
-            "the store needs Redis 7.0 or later, with the commands that docs/REDIS.md lists under \
-             their own names"
-        }
+        _ if detail.contains("unknown command") => NOT_THERE,
         _ => return None,
     })
 }
 
 const NOT_PERMITTED: &str = "permit the user the commands that docs/REDIS.md lists";
+
+const KEYS_NOT_PERMITTED: &str =
+    "permit the user all keys of the cache's namespace, `~namespace:*` (docs/REDIS.md)";
+
+const NOT_THERE: &str = "the store needs Redis 7.0 or later, with the commands that docs/REDIS.md \
+                         lists under their own names";
 
 fn kind_of(error: &RedisError) -> StoreErrorKind {
     if error.is_timeout() {

@@ -149,7 +149,8 @@ impl Server {
 
         let mut digests = Digests::default();
         for (digest, script) in digests.iter_mut().zip(Script::ALL) {
-            let advice = "the store needs Redis 7.0 or later, and permission for SCRIPT LOAD";
+            let advice = "the store needs Redis 7.0 or later, and permission for SCRIPT LOAD \
+                          (docs/REDIS.md)";
             let reply = next(&format!("SCRIPT LOAD {}", script.name()), advice)?;
             *digest = from_redis_value(reply).map_err(|_| nonsense("SCRIPT LOAD"))?;
         }
@@ -193,7 +194,11 @@ impl ManageConnection for Connector {
             Ok(opened) => opened,
             Err(_) => Err(Failure::new(
                 StoreErrorKind::Timeout,
-                format!("Redis at {} did not complete a connection in {limit:?}", server.address),
+                format!(
+                    "Redis at {} did not complete a connection in {limit:?}{}",
+                    server.address,
+                    server.way.doubt()
+                ),
             )),
         };
         if let Err(failure) = &opened {

@@ -148,7 +148,7 @@ impl Tls {
 fn of_certificate(cause: &rustls::CertificateError) -> &'static str {
     use rustls::CertificateError as Cause;
     match cause {
-        Cause::UnknownIssuer => {
+        Cause::UnknownIssuer | Cause::BadSignature => {
             "its certificate is of an authority that is not trusted here: give the right one with \
              `ca_certificate`, or add it to the system's"
         }

@@ -1,0 +1,143 @@
+//! Instances of one app on one database, whose every answer is compared with it.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use tower_response_cache::store::StoreError;
+use tower_response_cache::{CacheBuilder, RedisStore, Store};
+
+use crate::support::app::{Answer, App, Source, gym_cache, gym_routes};
+use crate::support::redis_server::RedisServer;
+
+/// For how long a machine that is busy with other tests may take to recover.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One instance.
+pub struct Instance(pub App);
+
+impl Instance {
+    /// An instance on this store that waits long for it.
+    pub fn new(store: RedisStore, source: &Source) -> Self {
+        Self(App::with(gym_cache(Arc::new(store)), source.clone()))
+    }
+
+    /// An instance that waits for the store as briefly as a service would.
+    pub fn brief(store: RedisStore, source: &Source) -> Self {
+        let builder = gym_cache(Arc::new(store) as Arc<dyn Store>)
+            .lookup_timeout(Duration::from_millis(100))
+            .invalidate_timeout(Duration::from_millis(200));
+        Self::exactly(builder, source)
+    }
+
+    /// An instance with this configuration and no other time-outs than it says.
+    pub fn exactly(builder: CacheBuilder, source: &Source) -> Self {
+        let cache = builder.build().unwrap();
+        let router = gym_routes(source.clone()).layer(cache.layer());
+        Self(App { cache, router, source: source.clone() })
+    }
+
+    /// Reads a user, and sees that the answer is what the database holds.
+    #[track_caller]
+    pub fn read(&self, id: &str) -> impl Future<Output = Answer> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let answer = self.0.get("4", &format!("/users/{id}")).await;
+            let truth = format!("4/{id}={}", self.0.source.read("4", id).unwrap_or_default());
+            assert_eq!(answer.status, StatusCode::OK, "{caller}: {answer:?}");
+            assert!(answer.text() == truth, "{caller}: wrong, {truth:.40}: {answer:.400?}");
+            answer
+        }
+    }
+
+    /// Writes a user through the layer.
+    #[track_caller]
+    pub fn write(&self, id: &str, value: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let answer = self.0.put("4", &format!("/users/{id}"), value).await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT, "{caller}: {answer:?}");
+        }
+    }
+
+    /// Reads until it is a hit. No answer on the way there is wrong.
+    #[track_caller]
+    pub fn recovers(&self, id: &str) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let began = Instant::now();
+            loop {
+                let answer = self.read(id).await;
+                if answer.is_hit() {
+                    return;
+                }
+                assert!(began.elapsed() < PATIENCE, "{caller}: no hit: {answer:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Waits until nothing is left to be confirmed.
+    pub async fn confirmed(&self) {
+        self.0.cache.shutdown(PATIENCE).await.unwrap();
+    }
+
+    /// How many invalidations were not confirmed at once.
+    pub fn unconfirmed(&self) -> u64 {
+        self.0.cache.stats().unconfirmed
+    }
+
+    pub fn store_errors(&self) -> u64 {
+        self.0.cache.stats().store_errors
+    }
+}
+
+pub async fn connect(server: &RedisServer) -> RedisStore {
+    RedisStore::connect(&server.url()).await.unwrap()
+}
+
+/// A database with some users.
+pub fn source() -> Source {
+    let source = Source::default();
+    for id in ["1", "7", "42"] {
+        source.put("4", id, "old");
+    }
+    source
+}
+
+/// Sends what must work.
+#[track_caller]
+pub fn tell(server: &RedisServer, command: &str) -> String {
+    let parts: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
+    let reply = server.raw(&parts);
+    assert!(!reply.starts_with('-'), "{command}: {reply}");
+    reply
+}
+
+/// An error and all that is beneath it.
+pub fn whole(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Sees that an error names its server and has these words.
+#[track_caller]
+pub fn assert_says(error: &StoreError, address: &str, words: &[&str]) {
+    let text = whole(error);
+    for word in words.iter().chain([&address]) {
+        assert!(text.contains(word), "no {word:?} in: {text}");
+    }
+    for secret in ["s3cret", "wr0ng"] {
+        assert!(!format!("{text} {error:?}").contains(secret), "a password: {text}");
+    }
+}
+
+pub fn address(server: &RedisServer) -> String {
+    format!("127.0.0.1:{}", server.port())
+}

@@ -1,0 +1,196 @@
+//! `rediss://`: certificates that are right, and others.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use tempfile::TempDir;
+use tower_response_cache::store::{RedisStoreBuilder, StoreErrorKind, conformance};
+use tower_response_cache::RedisStore;
+
+use crate::fleet::{Instance, address, assert_says, source, tell, whole};
+use crate::support::redis_server::{RedisServer, free_port};
+
+/// An authority, and what it has signed.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        Self::named("an authority of ours")
+    }
+
+    fn named(name: &str) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// Certificate and key of somebody with this name.
+    fn signs(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+/// A server behind TLS. It also has a port without, for the test to say what it wants.
+struct Secured {
+    server: RedisServer,
+    port: u16,
+    authority: Authority,
+    _files: TempDir,
+}
+
+impl Secured {
+    fn start(clients: &str) -> Self {
+        let authority = Authority::new();
+        let files = TempDir::new().unwrap();
+        let file = |name: &str, pem: &str| {
+            let path = files.path().join(name);
+            std::fs::write(&path, pem).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (certificate, key) = authority.signs("127.0.0.1");
+        let port = free_port();
+        let server = RedisServer::with_args(&[
+            "--tls-port", &port.to_string(), "--tls-cert-file", &file("cert.pem", &certificate),
+            "--tls-key-file", &file("key.pem", &key), "--tls-ca-cert-file",
+            &file("ca.pem", &authority.pem()), "--tls-auth-clients", clients,
+        ]);
+        Self { server, port, authority, _files: files }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn builder(&self) -> RedisStoreBuilder {
+        RedisStore::builder(&format!("rediss://{}", self.address()))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_authority() {
+    let mut secured = Secured::start("no");
+    tell(&secured.server, "ACL SETUSER app on >s3cret ~* +@all");
+    let builder = secured
+        .builder()
+        .ca_certificate(secured.authority.pem())
+        .credentials("app", "s3cret")
+        .connections(2);
+    assert!(!format!("{builder:?}").contains("BEGIN"));
+    conformance::all(&builder.clone().connect().await.unwrap()).await;
+
+    let app = Instance::new(builder.connect().await.unwrap(), &source());
+    app.recovers("42").await;
+    app.write("42", "new").await;
+    app.read("42").await.assert_miss();
+    app.recovers("42").await;
+    tell(&secured.server, "CLIENT KILL TYPE normal");
+    app.recovers("42").await;
+    secured.server.kill();
+    app.read("42").await.assert_bypass("store");
+    app.write("42", "newer").await;
+    secured.server.restart();
+    tell(&secured.server, "ACL SETUSER app on >s3cret ~* +@all");
+    app.confirmed().await;
+    app.recovers("42").await;
+}
+
+#[tokio::test]
+async fn another_authority_is_refused_and_the_app_answers_without_its_cache() {
+    let secured = Secured::start("no");
+    let wrong = secured.builder().ca_certificate(Authority::named("another").pem());
+    let namesake = secured.builder().ca_certificate(Authority::new().pem());
+    // The system's authorities know nothing of it either.
+    for builder in [wrong.clone(), namesake, secured.builder()] {
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused, "{}", whole(&error));
+        assert!(whole(&error).contains("ca_certificate"), "{}", whole(&error));
+    }
+    let error = wrong.clone().connect().await.unwrap_err();
+    assert_says(&error, &secured.address(), &["UnknownIssuer", "not trusted", "ca_certificate"]);
+    let app = Instance::new(wrong.connect_lazy().unwrap(), &source());
+    app.read("42").await.assert_bypass("store");
+    app.write("42", "new").await;
+    app.read("42").await.assert_bypass("dirty");
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_refused() {
+    let secured = Secured::start("no");
+    let url = format!("rediss://localhost:{}", secured.port);
+    let builder = RedisStore::builder(&url).ca_certificate(secured.authority.pem());
+    let error = builder.connect().await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert_says(&error, &format!("localhost:{}", secured.port), &["another name"]);
+}
+
+#[tokio::test]
+async fn a_client_certificate_where_one_is_asked_for() {
+    let secured = Secured::start("yes");
+    let builder = secured.builder().ca_certificate(secured.authority.pem());
+    let (certificate, key) = secured.authority.signs("cache");
+    let store = builder.clone().client_certificate(certificate, key).connect().await.unwrap();
+    Instance::new(store, &source()).recovers("42").await;
+
+    let error = builder.clone().connect().await.unwrap_err();
+    assert_says(&error, &secured.address(), &["client certificate", "client_certificate"]);
+    let (certificate, key) = Authority::new().signs("cache");
+    let error = builder.client_certificate(certificate, key).connect().await.unwrap_err();
+    assert_says(&error, &secured.address(), &["client certificate", "tls-ca-cert-file"]);
+}
+
+#[tokio::test]
+async fn what_is_no_certificate_is_an_error_before_anything_connects() {
+    let authority = Authority::new();
+    let (certificate, key) = authority.signs("cache");
+    let (_, other_key) = authority.signs("cache");
+    let builder = || RedisStore::builder("rediss://127.0.0.1:1");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cut = &certificate[..certificate.len() / 2];
+    for (builder, word) in [
+        (builder().ca_certificate(""), "ca_certificate"),
+        (builder().ca_certificate("no PEM"), "ca_certificate"),
+        (builder().ca_certificate(broken), "ca_certificate"),
+        (builder().ca_certificate(cut), "ca_certificate"),
+        (builder().ca_certificate(&*key), "ca_certificate"),
+        (builder().ca_certificate(authority.pem()).client_certificate("", &*key), "client_certificate"),
+        (builder().ca_certificate(authority.pem()).client_certificate(&*certificate, ""), "client_certificate"),
+        (builder().ca_certificate(authority.pem()).client_certificate(broken, &*key), "client_certificate"),
+        (builder().ca_certificate(authority.pem()).client_certificate(&*certificate, &*other_key), "client_certificate"),
+        (RedisStore::builder("redis://127.0.0.1:1").ca_certificate(authority.pem()), "rediss://"),
+    ] {
+        let error = builder.clone().connect_lazy().unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Refused);
+        let text = whole(&error);
+        assert!(text.contains(word), "{word}: {text}");
+        assert!(!text.contains("BEGIN"), "{text}");
+        assert_eq!(whole(&builder.connect().await.unwrap_err()), text);
+    }
+}
+
+#[tokio::test]
+async fn a_port_with_tls_and_one_without_are_not_confused() {
+    let secured = Secured::start("no");
+    let url = format!("rediss://{}", address(&secured.server));
+    let error = RedisStore::builder(&url)
+        .ca_certificate(secured.authority.pem())
+        .connect()
+        .await
+        .unwrap_err();
+    assert_says(&error, &address(&secured.server), &["port for TLS"]);
+    let error = RedisStore::connect(&format!("redis://{}", secured.address())).await.unwrap_err();
+    assert_says(&error, &secured.address(), &["rediss://"]);
+}
+
+#[tokio::test]
+async fn the_check_of_the_certificate_can_not_be_switched_off() {
+    let secured = Secured::start("no");
+    let url = format!("rediss://{}/#insecure", secured.address());
+    let error = RedisStore::connect(&url).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Refused);
+    assert!(whole(&error).contains("#insecure"), "{}", whole(&error));
+}
