@@ -89,6 +89,7 @@
 //! | feature | what |
 //! |---|---|
 //! | `redis` (default) | [`RedisStore`], through bb8-redis |
+//! | `tls` | `rediss://` for it, through rustls with ring |
 //! | `axum` (default) | inside axum's `nest`, the whole path counts, not what is left of it |
 
 // In the order in which a request meets them.

@@ -12,19 +12,19 @@ use crate::support::app::{Answer, App, Source, gym_cache, gym_routes};
 use crate::support::redis_server::RedisServer;
 
 /// For how long a machine that is busy with other tests may take to recover.
-pub const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
 /// One instance.
-pub struct Instance(pub App);
+pub(crate) struct Instance(pub(crate) App);
 
 impl Instance {
     /// An instance on this store that waits long for it.
-    pub fn new(store: RedisStore, source: &Source) -> Self {
+    pub(crate) fn new(store: RedisStore, source: &Source) -> Self {
         Self(App::with(gym_cache(Arc::new(store)), source.clone()))
     }
 
     /// An instance that waits for the store as briefly as a service would.
-    pub fn brief(store: RedisStore, source: &Source) -> Self {
+    pub(crate) fn brief(store: RedisStore, source: &Source) -> Self {
         let builder = gym_cache(Arc::new(store) as Arc<dyn Store>)
             .lookup_timeout(Duration::from_millis(100))
             .invalidate_timeout(Duration::from_millis(200));
@@ -32,7 +32,7 @@ impl Instance {
     }
 
     /// An instance with this configuration and no other time-outs than it says.
-    pub fn exactly(builder: CacheBuilder, source: &Source) -> Self {
+    pub(crate) fn exactly(builder: CacheBuilder, source: &Source) -> Self {
         let cache = builder.build().unwrap();
         let router = gym_routes(source.clone()).layer(cache.layer());
         Self(App { cache, router, source: source.clone() })
@@ -40,7 +40,7 @@ impl Instance {
 
     /// Reads a user, and sees that the answer is what the database holds.
     #[track_caller]
-    pub fn read(&self, id: &str) -> impl Future<Output = Answer> {
+    pub(crate) fn read(&self, id: &str) -> impl Future<Output = Answer> {
         let caller = std::panic::Location::caller();
         async move {
             let answer = self.0.get("4", &format!("/users/{id}")).await;
@@ -53,7 +53,7 @@ impl Instance {
 
     /// Writes a user through the layer.
     #[track_caller]
-    pub fn write(&self, id: &str, value: &str) -> impl Future<Output = ()> {
+    pub(crate) fn write(&self, id: &str, value: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
             let answer = self.0.put("4", &format!("/users/{id}"), value).await;
@@ -63,7 +63,7 @@ impl Instance {
 
     /// Reads until it is a hit. No answer on the way there is wrong.
     #[track_caller]
-    pub fn recovers(&self, id: &str) -> impl Future<Output = ()> {
+    pub(crate) fn recovers(&self, id: &str) -> impl Future<Output = ()> {
         let caller = std::panic::Location::caller();
         async move {
             let began = Instant::now();
@@ -79,26 +79,26 @@ impl Instance {
     }
 
     /// Waits until nothing is left to be confirmed.
-    pub async fn confirmed(&self) {
+    pub(crate) async fn confirmed(&self) {
         self.0.cache.shutdown(PATIENCE).await.unwrap();
     }
 
     /// How many invalidations were not confirmed at once.
-    pub fn unconfirmed(&self) -> u64 {
+    pub(crate) fn unconfirmed(&self) -> u64 {
         self.0.cache.stats().unconfirmed
     }
 
-    pub fn store_errors(&self) -> u64 {
+    pub(crate) fn store_errors(&self) -> u64 {
         self.0.cache.stats().store_errors
     }
 }
 
-pub async fn connect(server: &RedisServer) -> RedisStore {
+pub(crate) async fn connect(server: &RedisServer) -> RedisStore {
     RedisStore::connect(&server.url()).await.unwrap()
 }
 
 /// A database with some users.
-pub fn source() -> Source {
+pub(crate) fn source() -> Source {
     let source = Source::default();
     for id in ["1", "7", "42"] {
         source.put("4", id, "old");
@@ -108,7 +108,7 @@ pub fn source() -> Source {
 
 /// Sends what must work.
 #[track_caller]
-pub fn tell(server: &RedisServer, command: &str) -> String {
+pub(crate) fn tell(server: &RedisServer, command: &str) -> String {
     let parts: Vec<&[u8]> = command.split_whitespace().map(str::as_bytes).collect();
     let reply = server.raw(&parts);
     assert!(!reply.starts_with('-'), "{command}: {reply}");
@@ -116,7 +116,7 @@ pub fn tell(server: &RedisServer, command: &str) -> String {
 }
 
 /// An error and all that is beneath it.
-pub fn whole(error: &StoreError) -> String {
+pub(crate) fn whole(error: &StoreError) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
@@ -128,7 +128,7 @@ pub fn whole(error: &StoreError) -> String {
 
 /// Sees that an error names its server and has these words.
 #[track_caller]
-pub fn assert_says(error: &StoreError, address: &str, words: &[&str]) {
+pub(crate) fn assert_says(error: &StoreError, address: &str, words: &[&str]) {
     let text = whole(error);
     for word in words.iter().chain([&address]) {
         assert!(text.contains(word), "no {word:?} in: {text}");
@@ -138,6 +138,6 @@ pub fn assert_says(error: &StoreError, address: &str, words: &[&str]) {
     }
 }
 
-pub fn address(server: &RedisServer) -> String {
+pub(crate) fn address(server: &RedisServer) -> String {
     format!("127.0.0.1:{}", server.port())
 }

@@ -23,8 +23,7 @@ fn field(server: &RedisServer, section: &str, name: &str) -> u64 {
 }
 
 async fn fills_up(policy: &str) {
-    let server =
-        RedisServer::with_args(&["--maxmemory", "3500kb", "--maxmemory-policy", policy]);
+    let server = RedisServer::with_args(&["--maxmemory", "3500kb", "--maxmemory-policy", policy]);
     let source = Source::default();
     for id in 0..USERS {
         source.put("4", &id.to_string(), &value(0));

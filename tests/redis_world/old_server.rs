@@ -23,8 +23,7 @@ fn pretender(hello: &'static str) -> u16 {
                 if line.starts_with('*') {
                     lines.next();
                     let name = lines.next().unwrap().unwrap();
-                    let reply =
-                        if name == "HELLO" { hello } else { "-ERR unknown command\r\n" };
+                    let reply = if name == "HELLO" { hello } else { "-ERR unknown command\r\n" };
                     if stream.write_all(reply.as_bytes()).is_err() {
                         break;
                     }
@@ -78,9 +77,27 @@ async fn a_server_without_hello_is_told_without_the_password() {
 #[tokio::test]
 async fn renamed_commands_that_are_not_used_are_not_missed() {
     let server = RedisServer::with_args(&[
-        "--rename-command", "CONFIG", "", "--rename-command", "KEYS", "", "--rename-command",
-        "FLUSHALL", "", "--rename-command", "FLUSHDB", "", "--rename-command", "DEBUG", "",
-        "--rename-command", "ACL", "", "--rename-command", "MONITOR", "",
+        "--rename-command",
+        "CONFIG",
+        "",
+        "--rename-command",
+        "KEYS",
+        "",
+        "--rename-command",
+        "FLUSHALL",
+        "",
+        "--rename-command",
+        "FLUSHDB",
+        "",
+        "--rename-command",
+        "DEBUG",
+        "",
+        "--rename-command",
+        "ACL",
+        "",
+        "--rename-command",
+        "MONITOR",
+        "",
     ]);
     let store = RedisStore::connect(&server.url()).await.unwrap();
     tower_response_cache::store::conformance::all(&store).await;

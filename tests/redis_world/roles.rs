@@ -11,8 +11,14 @@ use crate::support::redis_server::RedisServer;
 fn quick() -> RedisServer {
     // Replicas are sent what they need at once, not after 5 seconds.
     RedisServer::with_args(&[
-        "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", "--repl-timeout", "5",
-        "--enable-debug-command", "yes",
+        "--repl-diskless-sync-delay",
+        "0",
+        "--repl-ping-replica-period",
+        "1",
+        "--repl-timeout",
+        "5",
+        "--enable-debug-command",
+        "yes",
     ])
 }
 

@@ -1,12 +1,14 @@
 //! Servers that are there and do not do what they are asked.
 
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tower_response_cache::RedisStore;
+use tower_response_cache::key::{Names, Space};
 use tower_response_cache::store::StoreErrorKind;
+use tower_response_cache::{RedisStore, Store};
 
 use crate::fleet::{Instance, PATIENCE, address, assert_says, connect, source, tell};
 use crate::support::redis_server::RedisServer;
@@ -24,7 +26,10 @@ async fn a_server_that_reads_its_snapshot() {
     // 10 ms for each name that it reads.
     tokio::task::block_in_place(|| {
         server.restart_unready(&[
-            "--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024",
+            "--key-load-delay",
+            "10000",
+            "--loading-process-events-interval-bytes",
+            "1024",
         ]);
     });
     let began = Instant::now();
@@ -58,7 +63,12 @@ async fn a_server_that_reloads_what_it_has() {
 async fn a_server_that_can_not_save_takes_no_writes() {
     // Nobody can create a file there.
     let server = RedisServer::with_args(&[
-        "--save", "3600 1", "--dir", "/proc", "--enable-protected-configs", "yes",
+        "--save",
+        "3600 1",
+        "--dir",
+        "/proc",
+        "--enable-protected-configs",
+        "yes",
     ]);
     let app = Instance::new(connect(&server).await, &source());
     app.recovers("42").await;
@@ -114,6 +124,71 @@ async fn a_server_that_takes_no_more_clients() {
     for app in [&inside, &outside] {
         app.recovers("42").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_busy_with_a_script() {
+    let server = RedisServer::with_args(&["--busy-reply-threshold", "50"]);
+    let app = Instance::new(connect(&server).await, &source());
+    app.recovers("42").await;
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+    stream.write_all(b"*3\r\n$4\r\nEVAL\r\n$17\r\nwhile true do end\r\n$1\r\n0\r\n").unwrap();
+    let began = Instant::now();
+    while !server.raw(&[b"PING"]).starts_with("-BUSY") {
+        assert!(began.elapsed() < PATIENCE, "it is not busy");
+    }
+    app.read("42").await.assert_bypass("store");
+    app.write("42", "new").await;
+    app.read("42").await.assert_bypass("dirty");
+    tell(&server, "SCRIPT KILL");
+    app.confirmed().await;
+    app.recovers("42").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_closed_while_idle() {
+    let server = RedisServer::with_args(&["--timeout", "1"]);
+    let app = Instance::new(connect(&server).await, &source());
+    for round in 0..2 {
+        app.recovers("42").await;
+        let began = Instant::now();
+        while tell(&server, "CLIENT LIST").matches("name=").count() > 1 {
+            assert!(began.elapsed() < PATIENCE, "it closes nothing");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(app.read("42").await.is_hit(), "round {round}");
+        app.write("42", &format!("new {round}")).await;
+    }
+    assert_eq!((app.unconfirmed(), app.store_errors()), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_a_cluster() {
+    let server = RedisServer::with_args(&["--cluster-enabled", "yes"]);
+    let app = Instance::new(connect(&server).await, &source());
+    app.read("42").await.assert_bypass("store");
+    let names = Names::new(&Space::new(&Arc::from("gym"), "4"), "GET", "/users");
+    let error = connect(&server).await.lookup(&names).await.unwrap_err();
+    assert_says(&error, &address(&server), &["a node of a cluster", "a single server"]);
+    // One that has all of it can do what no rule for all tenants asks of it.
+    tell(&server, "CLUSTER ADDSLOTSRANGE 0 16383");
+    app.write("42", "new").await;
+    app.confirmed().await;
+    app.recovers("42").await;
+    app.write("42", "newer").await;
+    app.read("42").await;
+    assert!(app.0.cache.tenant("4").unwrap().delete_pattern("/users/*").await.is_ok());
+    app.recovers("42").await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has() {
+    let url = "redis://no-such-host.invalid:7000";
+    let error = RedisStore::connect(url).await.unwrap_err();
+    assert_says(&error, "no-such-host.invalid:7000", &[]);
+    let app = Instance::new(RedisStore::builder(url).connect_lazy().unwrap(), &source());
+    app.read("42").await.assert_bypass("store");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, from_redis_value};
+use bb8_redis::redis::{
+    Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, from_redis_value,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
@@ -71,10 +73,7 @@ impl Proof {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let last = self.last.load(Ordering::Relaxed);
         Duration::from_millis(now.saturating_sub(last)) >= BELIEVED
-            && self
-                .last
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+            && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 

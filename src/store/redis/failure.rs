@@ -115,14 +115,15 @@ fn advice(error: &RedisError) -> Option<&'static str> {
     Some(match error.code().unwrap_or_default() {
         "WRONGPASS" => "check the user and the password, in the URL or in `credentials`",
         "NOAUTH" => "it wants a password: in the URL or with `credentials`",
-        "NOPERM" if detail.contains("keys") || detail.contains("key ") => {
-            KEYS_NOT_PERMITTED
-        }
+        "NOPERM" if detail.contains("keys") || detail.contains("key ") => KEYS_NOT_PERMITTED,
         "NOPERM" => NOT_PERMITTED,
         "READONLY" => "it is a replica; the URL must be the primary's",
         "LOADING" => "it is reading its data and will be there when it has",
         "OOM" => "raise `maxmemory`, or choose a `maxmemory-policy` that evicts (docs/REDIS.md)",
         "MISCONF" => "it can't save to its disk, and so takes no writes: mend that",
+        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
+            "it is a node of a cluster; the store needs a single server"
+        }
         "NOREPLICAS" => "it takes no writes without its replicas: bring them back",
         // Up to 7.0 a refusal within a script has no code of its own.
         _ if detail.contains("can't run this command") => NOT_PERMITTED,
