@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use tower_response_cache::store::StoreError;
-use tower_response_cache::{CacheBuilder, RedisStore, Store};
+use tower_response_cache::store::{RedisStoreBuilder, StoreError};
+use tower_response_cache::{Cache, CacheBuilder, On, RedisStore, Route, Store, Tenant};
 
-use crate::support::app::{Answer, App, Source, gym_cache, gym_routes};
+use crate::support::app::{Answer, App, Source, gym_cache, gym_routes, patient};
 use crate::support::redis_server::RedisServer;
 
 /// For how long a machine that is busy with other tests may take to recover.
@@ -29,6 +29,19 @@ impl Instance {
             .lookup_timeout(Duration::from_millis(100))
             .invalidate_timeout(Duration::from_millis(200));
         Self::exactly(builder, source)
+    }
+
+    /// An instance whose DELETE has a fence.
+    pub(crate) fn fenced(store: RedisStore, source: &Source) -> Self {
+        let users = "/users/{id}";
+        let builder = Cache::builder(Arc::new(store) as Arc<dyn Store>)
+            .namespace("gym")
+            .tenant(Tenant::header("x-gym-id"))
+            .same_for_all_users()
+            .route(Route::get(users))
+            .invalidate(On::put(users).subtree(users))
+            .invalidate(On::delete(users).subtree(users).fence(Duration::from_secs(2)));
+        Self::exactly(patient(builder), source)
     }
 
     /// An instance with this configuration and no other time-outs than it says.
@@ -93,8 +106,13 @@ impl Instance {
     }
 }
 
+/// A store that has time to connect while the machine is busy with other tests.
+pub(crate) fn patiently(url: &str) -> RedisStoreBuilder {
+    RedisStore::builder(url).connect_timeout(Duration::from_secs(10))
+}
+
 pub(crate) async fn connect(server: &RedisServer) -> RedisStore {
-    RedisStore::connect(&server.url()).await.unwrap()
+    patiently(&server.url()).connect().await.unwrap()
 }
 
 /// A database with some users.

@@ -1,9 +1,8 @@
 //! User, password, database and socket.
 
-use tower_response_cache::RedisStore;
 use tower_response_cache::store::{StoreErrorKind, conformance};
 
-use crate::fleet::{Instance, address, assert_says, source, tell};
+use crate::fleet::{Instance, address, assert_says, patiently, source, tell};
 use crate::support::redis_server::RedisServer;
 
 fn with_user() -> RedisServer {
@@ -16,11 +15,11 @@ fn with_user() -> RedisServer {
 async fn user_and_password_from_the_url_or_from_code() {
     let server = with_user();
     let in_url = format!("redis://app:s3cret%40%2F%23%25@{}", address(&server));
-    let plain = RedisStore::builder(&server.url()).credentials("app", "s3cret@/#%");
+    let plain = patiently(&server.url()).credentials("app", "s3cret@/#%");
     // What is said in code goes before the URL.
-    let both = RedisStore::builder(&format!("redis://who:wr0ng@{}", address(&server)))
+    let both = patiently(&format!("redis://who:wr0ng@{}", address(&server)))
         .credentials("app", "s3cret@/#%");
-    for builder in [RedisStore::builder(&in_url), plain, both] {
+    for builder in [patiently(&in_url), plain, both] {
         assert!(!format!("{builder:?}").contains("s3cret"));
         let store = builder.connect().await.unwrap();
         assert!(!format!("{store:?}").contains("s3cret"));
@@ -34,8 +33,8 @@ async fn user_and_password_from_the_url_or_from_code() {
 async fn a_password_without_a_user() {
     let server = RedisServer::with_args(&["--requirepass", "s3cret"]);
     for builder in [
-        RedisStore::builder(&format!("redis://:s3cret@{}", address(&server))),
-        RedisStore::builder(&server.url()).credentials("", "s3cret"),
+        patiently(&format!("redis://:s3cret@{}", address(&server))),
+        patiently(&server.url()).credentials("", "s3cret"),
     ] {
         Instance::new(builder.connect().await.unwrap(), &source()).recovers("42").await;
     }
@@ -44,7 +43,7 @@ async fn a_password_without_a_user() {
 #[tokio::test]
 async fn a_wrong_password_is_named_and_the_app_answers_without_its_cache() {
     let server = with_user();
-    let wrong = RedisStore::builder(&server.url()).credentials("app", "wr0ng");
+    let wrong = patiently(&server.url()).credentials("app", "wr0ng");
     let error = wrong.clone().connect().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert_says(&error, &address(&server), &["WRONGPASS", "check the user and the password"]);
@@ -62,7 +61,7 @@ async fn a_wrong_password_is_named_and_the_app_answers_without_its_cache() {
 #[tokio::test]
 async fn no_password_where_one_is_wanted_is_named() {
     let server = RedisServer::with_args(&["--requirepass", "s3cret"]);
-    let error = RedisStore::connect(&server.url()).await.unwrap_err();
+    let error = patiently(&server.url()).connect().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert_says(&error, &address(&server), &["NOAUTH", "it wants a password"]);
 }
@@ -72,18 +71,16 @@ async fn the_number_of_the_database() {
     let server = RedisServer::start();
     let in_url = format!("{}/3", server.url());
     let source = source();
-    for builder in [
-        RedisStore::builder(&in_url),
-        RedisStore::builder(&in_url).database(5),
-        RedisStore::builder(&server.url()).database(7),
-    ] {
+    for builder in
+        [patiently(&in_url), patiently(&in_url).database(5), patiently(&server.url()).database(7)]
+    {
         Instance::new(builder.connect().await.unwrap(), &source).recovers("42").await;
     }
     let spaces = tell(&server, "INFO keyspace");
     for (number, used) in [(0, false), (3, true), (5, true), (7, true)] {
         assert_eq!(spaces.contains(&format!("db{number}:")), used, "{number}: {spaces}");
     }
-    let error = RedisStore::builder(&server.url()).database(99).connect().await.unwrap_err();
+    let error = patiently(&server.url()).database(99).connect().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert_says(&error, &address(&server), &["database"]);
 }
@@ -96,14 +93,14 @@ async fn a_unix_socket() {
     let path = path.to_str().unwrap();
     let mut server = RedisServer::with_args(&["--unixsocket", path]);
     tell(&server, "ACL SETUSER app on >s3cret ~* +@all");
-    let store = RedisStore::connect(&format!("unix://{path}?user=app&pass=s3cret&db=2")).await;
+    let store = patiently(&format!("unix://{path}?user=app&pass=s3cret&db=2")).connect().await;
     conformance::all(&store.unwrap()).await;
-    let store = RedisStore::connect(&format!("redis+unix://{path}")).await.unwrap();
+    let store = patiently(&format!("redis+unix://{path}")).connect().await.unwrap();
     let app = Instance::new(store, &source());
     app.recovers("42").await;
     server.kill();
     app.read("42").await.assert_bypass("store");
-    let error = RedisStore::connect(&format!("unix://{path}")).await.unwrap_err();
+    let error = patiently(&format!("unix://{path}")).connect().await.unwrap_err();
     assert_says(&error, path, &["start it"]);
     server.restart();
     app.recovers("42").await;

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use tower_response_cache::RedisStore;
 
-use crate::fleet::{Instance, connect, tell};
+use crate::fleet::{Instance, connect, patiently, tell};
 use crate::support::app::{Source, request};
 use crate::support::redis_server::RedisServer;
 
@@ -29,8 +28,8 @@ async fn fills_up(policy: &str) {
         source.put("4", &id.to_string(), &value(0));
     }
     let apps = [
-        Instance::new(connect(&server).await, &source),
-        Instance::new(connect(&server).await, &source),
+        Instance::fenced(connect(&server).await, &source),
+        Instance::fenced(connect(&server).await, &source),
     ];
     for id in 0..USERS {
         apps[id % 2].read(&id.to_string()).await;
@@ -54,7 +53,20 @@ async fn fills_up(policy: &str) {
         if under_way.is_some() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        apps[writer].write(&id, &value(round)).await;
+        if round % 7 == 0 {
+            // With a fence, whose keys may be evicted while it stands.
+            let mut slow = request(Method::DELETE, "4", &format!("/users/{id}"));
+            slow.headers_mut().insert("x-delay-ms", "20".parse().unwrap());
+            let app = apps[writer].0.clone();
+            let removal = tokio::spawn(async move { app.send(slow).await });
+            for other in 0..10 {
+                apps[reader].0.get("4", &format!("/users/{id}")).await;
+                apps[writer].read(&((round + other) * 17 % USERS).to_string()).await;
+            }
+            assert_eq!(removal.await.unwrap().status, 204);
+        } else {
+            apps[writer].write(&id, &value(round)).await;
+        }
         if let Some(under_way) = under_way {
             assert_eq!(under_way.await.unwrap().status, 200);
             apps[reader].0.cache.settled().await;
@@ -116,7 +128,7 @@ policies! {
 async fn a_write_that_is_refused_for_want_of_room() {
     let server = RedisServer::start();
     let source = crate::fleet::source();
-    let app = Instance::new(RedisStore::connect(&server.url()).await.unwrap(), &source);
+    let app = Instance::new(patiently(&server.url()).connect().await.unwrap(), &source);
     app.recovers("42").await;
     tell(&server, "CONFIG SET maxmemory 100kb");
     assert!(app.read("42").await.is_hit(), "what is there is served");

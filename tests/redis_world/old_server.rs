@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use tower_response_cache::RedisStore;
 use tower_response_cache::store::{StoreError, StoreErrorKind};
 
-use crate::fleet::{Instance, address, assert_says, source};
+use crate::fleet::{Instance, address, assert_says, patiently, source};
 use crate::support::redis_server::RedisServer;
 
 /// A server that answers HELLO with this, and everything else with an error. Answers its port.
@@ -36,7 +35,7 @@ fn pretender(hello: &'static str) -> u16 {
 
 async fn refusal(port: u16) -> StoreError {
     let url = format!("redis://app:s3cret@127.0.0.1:{port}");
-    RedisStore::connect(&url).await.unwrap_err()
+    patiently(&url).connect().await.unwrap_err()
 }
 
 #[tokio::test]
@@ -49,7 +48,7 @@ async fn a_version_before_7_is_named() {
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert_says(&error, &format!("127.0.0.1:{port}"), &["version 6.2.14", "7.0 or later"]);
     let url = format!("redis://127.0.0.1:{port}");
-    let store = RedisStore::builder(&url).connect_lazy().unwrap();
+    let store = patiently(&url).connect_lazy().unwrap();
     let app = Instance::new(store, &source());
     app.read("42").await.assert_bypass("store");
 }
@@ -99,7 +98,7 @@ async fn renamed_commands_that_are_not_used_are_not_missed() {
         "MONITOR",
         "",
     ]);
-    let store = RedisStore::connect(&server.url()).await.unwrap();
+    let store = patiently(&server.url()).connect().await.unwrap();
     tower_response_cache::store::conformance::all(&store).await;
 }
 
@@ -107,7 +106,7 @@ async fn renamed_commands_that_are_not_used_are_not_missed() {
 async fn a_renamed_command_that_is_used_costs_the_cache_and_no_answer() {
     for name in ["MGET", "EVALSHA"] {
         let server = RedisServer::with_args(&["--rename-command", name, "other"]);
-        let store = RedisStore::connect(&server.url()).await.unwrap();
+        let store = patiently(&server.url()).connect().await.unwrap();
         let app = Instance::new(store, &source());
         app.read("42").await.assert_bypass("store");
         app.write("42", "new").await;
@@ -120,7 +119,7 @@ async fn a_renamed_command_that_is_used_costs_the_cache_and_no_answer() {
         ("TIME", ["TIME", "under their own names"]),
     ] {
         let server = RedisServer::with_args(&["--rename-command", name, "other"]);
-        let error = RedisStore::connect(&server.url()).await.unwrap_err();
+        let error = patiently(&server.url()).connect().await.unwrap_err();
         assert_says(&error, &address(&server), &words);
     }
 }

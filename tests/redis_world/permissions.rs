@@ -2,15 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tower_response_cache::key::{Glob, Names, Space};
 use tower_response_cache::store::{StoreErrorKind, conformance};
-use tower_response_cache::{Cache, On, RedisStore, Route, Store, Tenant};
+use tower_response_cache::{RedisStore, Store};
 
 use crate::document::acl_line;
-use crate::fleet::{Instance, address, assert_says, connect, source, tell};
-use crate::support::app::{Source, patient};
+use crate::fleet::{Instance, address, assert_says, connect, patiently, source, tell};
 use crate::support::redis_server::RedisServer;
 
 /// A server with the user of the documentation, exactly as it stands there.
@@ -21,7 +19,7 @@ fn server() -> RedisServer {
 }
 
 async fn restricted(server: &RedisServer) -> RedisStore {
-    let builder = RedisStore::builder(&server.url()).credentials("cache", "s3cret");
+    let builder = patiently(&server.url()).credentials("cache", "s3cret");
     builder.connect().await.unwrap()
 }
 
@@ -104,28 +102,16 @@ async fn a_user_of_another_prefix_gets_nothing_and_loses_nothing() {
     }
 }
 
-/// An instance whose DELETE has a fence.
-fn fenced(store: RedisStore, source: &Source) -> Instance {
-    let builder = Cache::builder(Arc::new(store) as Arc<dyn Store>)
-        .namespace("gym")
-        .tenant(Tenant::header("x-gym-id"))
-        .same_for_all_users()
-        .route(Route::get("/users/{id}"))
-        .invalidate(On::put("/users/{id}").subtree("/users/{id}"))
-        .invalidate(On::delete("/users/{id}").subtree("/users/{id}").fence(Duration::from_secs(2)));
-    Instance::exactly(patient(builder), source)
-}
-
 /// One command after the other is taken away from a running instance. Whatever it is told to have
 /// invalidated is invalid for everybody, and whatever isn't is known not to be.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_command_that_is_forbidden_costs_the_cache_and_no_answer() {
     let server = server();
     let source = source();
-    let other = fenced(connect(&server).await, &source);
+    let other = Instance::fenced(connect(&server).await, &source);
     let mut silent = BTreeSet::new();
     for command in permitted() {
-        let one = fenced(restricted(&server).await, &source);
+        let one = Instance::fenced(restricted(&server).await, &source);
         one.recovers("42").await;
         other.recovers("42").await;
         one.recovers("7").await;
@@ -173,7 +159,7 @@ async fn each_command_that_is_forbidden_costs_the_cache_and_no_answer() {
 #[tokio::test]
 async fn what_is_refused_is_named() {
     let server = server();
-    let connecting = RedisStore::builder(&server.url()).credentials("cache", "s3cret");
+    let connecting = patiently(&server.url()).credentials("cache", "s3cret");
     for (command, words) in [
         ("info", &["INFO", "trust_restarts"][..]),
         ("script|load", &["SCRIPT LOAD", "docs/REDIS.md"]),

@@ -1,11 +1,13 @@
 //! Primaries and replicas, and one that becomes the other.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tower_response_cache::RedisStore;
+use tower_response_cache::Store;
+use tower_response_cache::key::{Names, Space};
 use tower_response_cache::store::StoreErrorKind;
 
-use crate::fleet::{Instance, PATIENCE, address, assert_says, connect, source, tell};
+use crate::fleet::{Instance, PATIENCE, address, assert_says, connect, patiently, source, tell};
 use crate::support::redis_server::RedisServer;
 
 fn quick() -> RedisServer {
@@ -41,12 +43,12 @@ async fn a_replica_is_refused_by_name_and_taken_once_it_is_a_primary() {
     follow(&replica, &primary);
     in_sync(&replica).await;
     for trust in [false, true] {
-        let builder = RedisStore::builder(&replica.url()).trust_restarts(trust);
+        let builder = patiently(&replica.url()).trust_restarts(trust);
         let error = builder.connect().await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused);
         assert_says(&error, &address(&replica), &["is a replica", "must be the primary's"]);
     }
-    let app = Instance::new(RedisStore::builder(&replica.url()).connect_lazy().unwrap(), &source());
+    let app = Instance::new(patiently(&replica.url()).connect_lazy().unwrap(), &source());
     app.read("42").await.assert_bypass("store");
     app.write("42", "new").await;
     app.read("42").await;
@@ -74,6 +76,30 @@ async fn a_primary_that_is_demoted_in_mid_run_and_promoted_again() {
     }
 }
 
+/// A replica that may not show what it has while its primary is away answers reads with errors, and
+/// no write comes through to be refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demoted_primary_that_answers_no_reads_is_left() {
+    let server = quick();
+    tell(&server, "CONFIG SET replica-serve-stale-data no");
+    let source = source();
+    let store = connect(&server).await;
+    let names = Names::new(&Space::new(&Arc::from("gym"), "4"), "GET", "/users");
+    let app = Instance::new(connect(&server).await, &source);
+    app.recovers("42").await;
+    store.lookup(&names).await.unwrap();
+    tell(&server, "REPLICAOF 127.0.0.1 1");
+    app.read("42").await.assert_bypass("store");
+    app.write("42", "new").await;
+    app.read("42").await.assert_bypass("dirty");
+    store.lookup(&names).await.unwrap_err();
+    let error = store.lookup(&names).await.unwrap_err();
+    assert_says(&error, &address(&server), &["is a replica"]);
+    tell(&server, "REPLICAOF NO ONE");
+    app.confirmed().await;
+    app.recovers("42").await;
+}
+
 /// Nobody tells a client that its server has been demoted, and as long as it only reads, nothing is
 /// refused: it would go on with what the old primary holds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,7 +107,7 @@ async fn an_old_primary_is_left_although_nothing_is_written_through_it() {
     for trust in [false, true] {
         let (old, new) = (quick(), quick());
         let source = source();
-        let store = RedisStore::builder(&old.url()).trust_restarts(trust).connect().await;
+        let store = patiently(&old.url()).trust_restarts(trust).connect().await;
         let reader = Instance::new(store.unwrap(), &source);
         reader.recovers("42").await;
         follow(&new, &old);
@@ -91,7 +117,7 @@ async fn an_old_primary_is_left_although_nothing_is_written_through_it() {
         // A fail-over, in which the old primary is cut off from the new one.
         tell(&new, "REPLICAOF NO ONE");
         tell(&old, "REPLICAOF 127.0.0.1 1");
-        let store = RedisStore::builder(&new.url()).trust_restarts(trust).connect().await;
+        let store = patiently(&new.url()).trust_restarts(trust).connect().await;
         let writer = Instance::new(store.unwrap(), &source);
         // From here on the reader's own server hears of no invalidation.
         writer.write("42", "new").await;

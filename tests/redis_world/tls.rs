@@ -2,10 +2,9 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
-use tower_response_cache::RedisStore;
 use tower_response_cache::store::{RedisStoreBuilder, StoreErrorKind, conformance};
 
-use crate::fleet::{Instance, address, assert_says, source, tell, whole};
+use crate::fleet::{Instance, address, assert_says, patiently, source, tell, whole};
 use crate::support::redis_server::{RedisServer, free_port};
 
 /// An authority, and what it has signed.
@@ -74,7 +73,7 @@ impl Secured {
     }
 
     fn builder(&self) -> RedisStoreBuilder {
-        RedisStore::builder(&format!("rediss://{}", self.address()))
+        patiently(&format!("rediss://{}", self.address()))
     }
 }
 
@@ -130,7 +129,7 @@ async fn another_authority_is_refused_and_the_app_answers_without_its_cache() {
 async fn a_certificate_for_another_name_is_refused() {
     let secured = Secured::start("no");
     let url = format!("rediss://localhost:{}", secured.port);
-    let builder = RedisStore::builder(&url).ca_certificate(secured.authority.pem());
+    let builder = patiently(&url).ca_certificate(secured.authority.pem());
     let error = builder.connect().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert_says(&error, &format!("localhost:{}", secured.port), &["another name"]);
@@ -156,7 +155,7 @@ async fn what_is_no_certificate_is_an_error_before_anything_connects() {
     let authority = Authority::new();
     let (certificate, key) = authority.signs("cache");
     let (_, other_key) = authority.signs("cache");
-    let builder = || RedisStore::builder("rediss://127.0.0.1:1");
+    let builder = || patiently("rediss://127.0.0.1:1");
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = &certificate[..certificate.len() / 2];
     for (builder, word) in [
@@ -183,7 +182,7 @@ async fn what_is_no_certificate_is_an_error_before_anything_connects() {
                 .client_certificate(&*certificate, &*other_key),
             "client_certificate",
         ),
-        (RedisStore::builder("redis://127.0.0.1:1").ca_certificate(authority.pem()), "rediss://"),
+        (patiently("redis://127.0.0.1:1").ca_certificate(authority.pem()), "rediss://"),
     ] {
         let error = builder.clone().connect_lazy().unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused);
@@ -198,13 +197,14 @@ async fn what_is_no_certificate_is_an_error_before_anything_connects() {
 async fn a_port_with_tls_and_one_without_are_not_confused() {
     let secured = Secured::start("no");
     let url = format!("rediss://{}", address(&secured.server));
-    let error = RedisStore::builder(&url)
+    let error = patiently(&url)
+        .connect_timeout(std::time::Duration::from_millis(500))
         .ca_certificate(secured.authority.pem())
         .connect()
         .await
         .unwrap_err();
     assert_says(&error, &address(&secured.server), &["port for TLS"]);
-    let error = RedisStore::connect(&format!("redis://{}", secured.address())).await.unwrap_err();
+    let error = patiently(&format!("redis://{}", secured.address())).connect().await.unwrap_err();
     assert_says(&error, &secured.address(), &["rediss://"]);
 }
 
@@ -212,7 +212,7 @@ async fn a_port_with_tls_and_one_without_are_not_confused() {
 async fn the_check_of_the_certificate_can_not_be_switched_off() {
     let secured = Secured::start("no");
     let url = format!("rediss://{}/#insecure", secured.address());
-    let error = RedisStore::connect(&url).await.unwrap_err();
+    let error = patiently(&url).connect().await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::Refused);
     assert!(whole(&error).contains("#insecure"), "{}", whole(&error));
 }

@@ -130,15 +130,11 @@ impl Link {
         // Asked after the read, so that the answer holds for it.
         let (replies, _) = self.together(vec![command, question], &[]).await?;
         let mut replies = replies.into_iter();
-        let reply = self.refusal(replies.next().unwrap_or_default())?;
-        let answer = replies.next().unwrap_or_default();
-        match self.prove(answer) {
-            Ok(()) => Ok(reply),
-            Err(failure) => {
-                self.life.end();
-                Err(failure)
-            }
-        }
+        let (reply, answer) =
+            (replies.next().unwrap_or_default(), replies.next().unwrap_or_default());
+        // Before the reply: a replica without its primary answers reads with errors for good.
+        self.prove(answer).inspect_err(|_| self.life.end())?;
+        self.refusal(reply)
     }
 
     fn prove(&self, answer: Value) -> Result<(), Failure> {
@@ -220,7 +216,10 @@ impl Link {
     /// Retires the connection if this error says that another one would do better.
     fn judge<T>(&self, reply: Result<T, RedisError>) -> Result<T, Failure> {
         reply.map_err(|error| {
-            let demoted = error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly);
+            let demoted = matches!(
+                error.kind(),
+                ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+            );
             if demoted || error.is_timeout() || error.is_unrecoverable_error() {
                 self.life.end();
             }

@@ -117,7 +117,7 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         "NOAUTH" => "it wants a password: in the URL or with `credentials`",
         "NOPERM" if detail.contains("keys") || detail.contains("key ") => KEYS_NOT_PERMITTED,
         "NOPERM" => NOT_PERMITTED,
-        "READONLY" => "it is a replica; the URL must be the primary's",
+        "READONLY" | "MASTERDOWN" => "it is a replica; the URL must be the primary's",
         "LOADING" => "it is reading its data and will be there when it has",
         "OOM" => "raise `maxmemory`, or choose a `maxmemory-policy` that evicts (docs/REDIS.md)",
         "MISCONF" => "it can't save to its disk, and so takes no writes: mend that",
