@@ -11,16 +11,10 @@ use bb8_redis::redis::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
-use super::identity::{Hello, Info, hello, info};
+use super::identity::{Hello, Info, Proof, hello, info};
 use super::script::{Call, Digests};
 use crate::entry::RunId;
 use crate::store::StoreErrorKind;
-
-/// For how long a connection is believed to lead to the primary that it was made to.
-///
-/// A server whose role changes tells nobody. It refuses writes, but answers reads from what it
-/// happens to hold, for as long as somebody asks for nothing else.
-const BELIEVED: Duration = Duration::from_secs(1);
 
 /// A connection on which commands have waited in vain for so long, with no reply to anything, is
 /// replaced. Those who wait for it still may: it is closed when the last of them is gone.
@@ -51,30 +45,6 @@ pub(super) struct Life {
     /// Ends with the last clone of the connection.
     #[allow(dead_code, reason = "held for its drop")]
     pub(super) driver: Option<AbortOnDropHandle<()>>,
-}
-
-/// When the server was last seen to be the one that the connection was made to.
-#[derive(Debug)]
-pub(super) struct Proof {
-    /// Whether only its role matters.
-    trusted: bool,
-    began: Instant,
-    /// Milliseconds since then.
-    last: AtomicU64,
-}
-
-impl Proof {
-    pub(super) fn new(trusted: bool) -> Self {
-        Self { trusted, began: Instant::now(), last: AtomicU64::new(0) }
-    }
-
-    /// Whether the proof is too old, and it is the caller who has to renew it.
-    fn is_due(&self) -> bool {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let last = self.last.load(Ordering::Relaxed);
-        Duration::from_millis(now.saturating_sub(last)) >= BELIEVED
-            && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
 }
 
 impl Life {
@@ -126,7 +96,7 @@ impl Link {
         if !self.life.proof.is_due() {
             return self.command(&command).await;
         }
-        let question = if self.life.proof.trusted { hello() } else { info() };
+        let question = if self.life.proof.trusts_restarts() { hello() } else { info() };
         // Asked after the read, so that the answer holds for it.
         let (replies, _) = self.together(vec![command, question], &[]).await?;
         let mut replies = replies.into_iter();
@@ -140,7 +110,7 @@ impl Link {
     fn prove(&self, answer: Value) -> Result<(), Failure> {
         let address = &self.life.address;
         let answer = self.refusal(answer)?;
-        let (replica, run) = if self.life.proof.trusted {
+        let (replica, run) = if self.life.proof.trusts_restarts() {
             (Hello::read(&answer).map(|hello| hello.replica), self.run())
         } else {
             let info = from_redis_value::<String>(answer).ok().and_then(|info| Info::read(&info));

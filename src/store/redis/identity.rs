@@ -1,8 +1,17 @@
 //! Who the server is: its version, its role, and which run of it holds the data.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use bb8_redis::redis::{Cmd, Value, cmd};
 
 use crate::entry::RunId;
+
+/// For how long a connection is believed to lead to the primary that it was made to.
+///
+/// A server whose role changes tells nobody. It refuses writes, but answers reads from what it
+/// happens to hold, for as long as somebody asks for nothing else.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// What `HELLO` answers to anybody, whatever else is permitted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,6 +74,34 @@ impl Info {
         let data = field("master_replid:").and_then(digits).unwrap_or(0);
         let replica = field("role:").is_some_and(|role| is_replica(role.trim_end()));
         Some(Self { replica, run: RunId((process ^ data).to_be_bytes()) })
+    }
+}
+
+/// When the server was last seen to be the one that the connection was made to.
+#[derive(Debug)]
+pub(super) struct Proof {
+    trusts_restarts: bool,
+    began: Instant,
+    /// Milliseconds since then.
+    last: AtomicU64,
+}
+
+impl Proof {
+    pub(super) fn new(trusts_restarts: bool) -> Self {
+        Self { trusts_restarts, began: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    /// Whether only the role matters.
+    pub(super) fn trusts_restarts(&self) -> bool {
+        self.trusts_restarts
+    }
+
+    /// Whether the proof is too old, and it is the caller who has to renew it.
+    pub(super) fn is_due(&self) -> bool {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = self.last.load(Ordering::Relaxed);
+        Duration::from_millis(now.saturating_sub(last)) >= BELIEVED
+            && self.last.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 

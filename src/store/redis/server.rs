@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 
 use super::address::Address;
 use super::clock::ServerClock;
-use super::connection::{Life, Link, Proof, Silence};
+use super::connection::{Life, Link, Silence};
 use super::failure::Failure;
-use super::identity::{Hello, Info, hello, info};
+use super::identity::{Hello, Info, Proof, hello, info};
 use super::script::{Digests, Script, load};
 use crate::clock::Clock;
 use crate::entry::RunId;
