@@ -290,6 +290,17 @@ impl CacheBuilder {
         self
     }
 
+    /// While the store can't be asked, answers with what this process remembers of it from at most so
+    /// long ago: not at all if not set. Only a store with a memory of its own has something to
+    /// remember: a [`RedisStore`](crate::RedisStore) with a near-cache.
+    ///
+    /// What this instance has invalidated itself is never answered so. What others have cannot be
+    /// known: such an answer may be older than an invalidation by as much as this says.
+    pub fn stale_in_outage(mut self, span: Duration) -> Self {
+        self.settings.stale_in_outage = span;
+        self
+    }
+
     /// How many runs of the handler there may be at once for requests that missed; any number if not
     /// set. More wait, each for [`run_queue_timeout`](Self::run_queue_timeout), and then run all the
     /// same, unless the cache [sheds load](Self::shed_load).

@@ -42,6 +42,7 @@ impl Cache {
     }
 
     pub(crate) fn new(store: Arc<dyn Store>, rules: Rules, settings: Settings) -> Self {
+        store.attach(&rules.namespace);
         Self(Arc::new(Shared::new(store, rules, settings)))
     }
 

@@ -125,7 +125,7 @@ pub use self::replay::ReplayBody;
 pub use self::service::CacheService;
 pub use self::store::{MemoryStore, Store};
 #[cfg(feature = "redis")]
-pub use self::store::{RedisStore, RedisStoreBuilder};
+pub use self::store::{NearCache, RedisStore, RedisStoreBuilder};
 pub use self::telemetry::{Bypass, Stats};
 pub use self::tenant::{InvalidTenant, InvalidateError, TenantCache};
 

@@ -25,6 +25,8 @@ pub(crate) enum Served {
     Shed,
     /// From the store, stale, since the handler has failed, with this status if it has answered.
     Failed(Option<StatusCode>),
+    /// From the memory of this process, since the store can't be asked.
+    Recalled,
     /// From the run of another request.
     Collapsed,
     /// From the store, after the handler has said that it is still good.
@@ -43,6 +45,7 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     let counter = match served {
         Served::Hit => &shared.counters.hits,
         Served::Stale | Served::Shed | Served::Failed(_) => &shared.counters.stale,
+        Served::Recalled => &shared.counters.recalled,
         Served::Collapsed => &shared.counters.collapsed,
         Served::Confirmed => &shared.counters.revalidated,
     };
@@ -71,12 +74,13 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         let is_stale = matches!(served, Served::Stale | Served::Shed | Served::Failed(_));
         let ttl = Some(if is_stale { ttl.min(-1) } else { ttl });
         let outcome = match served {
-            Served::Hit | Served::Stale | Served::Shed => Outcome::Hit { ttl },
+            Served::Hit | Served::Stale | Served::Shed | Served::Recalled => Outcome::Hit { ttl },
             Served::Failed(status) => status::failed(status, ttl),
             Served::Collapsed => status::collapsed(ttl),
             Served::Confirmed => status::confirmed(read.reason, ttl),
         };
-        CacheStatus { cache: name, outcome, detail: None }.append(headers);
+        let detail = (served == Served::Recalled).then_some("store-away");
+        CacheStatus { cache: name, outcome, detail }.append(headers);
     }
     response
 }

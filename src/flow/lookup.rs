@@ -88,6 +88,33 @@ pub(crate) async fn examine(
     }
 }
 
+/// What is remembered of the key while the store can't be asked, if the app allows that and it may
+/// answer. `headers` are the request's.
+pub(crate) fn recall(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Option<Entry> {
+    let span = shared.settings.stale_in_outage;
+    if span.is_zero() {
+        return None;
+    }
+    // Once more if the key turns out to have variants.
+    for _ in 0..2 {
+        let found = shared.store.recall(&read.names, span)?;
+        let entry = match judge(shared, read, &found) {
+            Ok(Verdict::Fresh(entry) | Verdict::Stale(entry)) => entry,
+            Ok(Verdict::Miss { held, .. }) => held.filter(|held| held.on_error)?.entry,
+            Err(Varies(by)) => {
+                read.learn(shared, &by)?;
+                if !read.select(shared, headers) {
+                    return None;
+                }
+                continue;
+            }
+        };
+        // Whether its groups have moved is known to the store alone.
+        return entry.tags.is_empty().then_some(entry);
+    }
+    None
+}
+
 /// What a verdict is about, if that is in groups.
 fn in_groups(verdict: &Verdict) -> Option<&Entry> {
     let entry = match verdict {
@@ -124,7 +151,11 @@ pub(super) fn groups_of(read: &Read, entry: &Entry) -> ScopeNames {
 /// Reads what the store has under these names, within the time that a look-up may take.
 async fn look_up(shared: &Shared, read: &mut Read) -> Result<Found, StoreError> {
     let deadline = || read.patience.deadline(shared);
-    step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await
+    let found = step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await?;
+    if found.near {
+        shared.counters.near.increment();
+    }
+    Ok(found)
 }
 
 /// The responses of the key are stored by what the request says in these fields.

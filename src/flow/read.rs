@@ -11,7 +11,7 @@ use super::capacity::{self, Turn};
 use super::coalesce::{self, Miss};
 use super::freshen;
 use super::hit::{self, Served};
-use super::lookup::{Held, Seen, Verdict, examine};
+use super::lookup::{Held, Seen, Verdict, examine, recall};
 use super::origin::{Answer, Handler, Origin};
 use super::search::Search;
 use super::shared::Shared;
@@ -76,7 +76,10 @@ where
         return Box::pin(blind(shared, read, origin, Bypass::Dirty)).await;
     }
     let Ok(seen) = examine(&shared, &mut read, origin.headers()).await else {
-        return Box::pin(blind(shared, read, origin, Bypass::Store)).await;
+        return match recall(&shared, &mut read, origin.headers()) {
+            Some(entry) => Ok(hit::respond(&shared, entry, &read, Served::Recalled)),
+            None => Box::pin(blind(shared, read, origin, Bypass::Store)).await,
+        };
     };
     let Seen { verdict, snapshot } = seen;
     let (entry, served) = match verdict {

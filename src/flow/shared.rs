@@ -84,6 +84,7 @@ pub(crate) struct Settings {
     pub(crate) run_deadline: Duration,
     pub(crate) uncacheable_memory: Duration,
     pub(crate) coalesce_in_outage: bool,
+    pub(crate) stale_in_outage: Duration,
     /// How many runs there may be at once; `None` for any number.
     pub(crate) max_runs: Option<usize>,
     pub(crate) run_queue_timeout: Duration,
@@ -122,6 +123,7 @@ impl Default for Settings {
             run_deadline: Duration::from_secs(60),
             uncacheable_memory: Duration::from_secs(5),
             coalesce_in_outage: true,
+            stale_in_outage: Duration::ZERO,
             max_runs: None,
             run_queue_timeout: Duration::from_secs(1),
             shed_load: false,

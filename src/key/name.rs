@@ -74,6 +74,12 @@ impl Space {
         format!("{namespace}:a:all")
     }
 
+    /// The namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// The tenant, escaped.
     #[must_use]
     pub fn escaped_tenant(&self) -> &str {

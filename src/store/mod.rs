@@ -8,16 +8,21 @@ pub mod conformance;
 mod error;
 mod memory;
 #[cfg(feature = "redis")]
+mod near;
+#[cfg(feature = "redis")]
 mod redis;
 mod types;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::near::NearCache;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
 pub use self::types::{
@@ -193,6 +198,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// whatever their own clocks say. Does no I/O.
     fn now(&self) -> Millis;
 
+    /// A cache of this namespace is going to use the store. A store that listens for what moves begins
+    /// to. Does no I/O of its own.
+    fn attach(&self, namespace: &str) {
+        let _ = namespace;
+    }
+
+    /// What was last known of the key, at most `span` ago and as far as nothing is known to have moved
+    /// since: for when the store can't be asked. `None` from stores that keep no such memory. Does no
+    /// I/O.
+    fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
+        let _ = (names, span);
+        None
+    }
+
     /// Tells the store that `found` carried something that belongs elsewhere, so that the
     /// connection it came through may be retired. Stores without connections ignore it.
     fn distrust(&self, found: &Found) {
@@ -287,6 +306,14 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn now(&self) -> Millis {
         (**self).now()
+    }
+
+    fn attach(&self, namespace: &str) {
+        (**self).attach(namespace);
+    }
+
+    fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
+        (**self).recall(names, span)
     }
 
     fn distrust(&self, found: &Found) {

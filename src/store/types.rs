@@ -23,6 +23,8 @@ pub struct Found {
     pub run: RunId,
     /// Which connection answered, for [`distrust`](super::Store::distrust).
     pub source: u64,
+    /// Whether the bytes come from the memory of this process, and not from the store.
+    pub near: bool,
 }
 
 impl Found {

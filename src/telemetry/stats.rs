@@ -42,6 +42,10 @@ counters! {
     hits,
     /// Requests answered from the store with what was stale.
     stale,
+    /// Look-ups that the memory of this process answered, or whose bytes it gave.
+    near,
+    /// Requests answered from the memory of this process while the store could not be asked.
+    recalled,
     /// Requests whose key had no valid entry.
     misses,
     /// Requests answered by the run of another request.

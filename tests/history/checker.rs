@@ -131,8 +131,10 @@ impl History {
     }
 
     /// Every read that saw what it must not.
-    pub fn violations(&self, source: &Source) -> Vec<Violation> {
-        let bounds = Bounds::new(&self.writes.lock());
+    ///
+    /// What was confirmed may be seen `grace` later, but by who could not confirm it.
+    pub fn violations(&self, source: &Source, grace: Duration) -> Vec<Violation> {
+        let bounds = Bounds::new(&self.writes.lock(), grace);
         let reads = self.reads.lock();
         let wrong = reads.iter().filter_map(|read| {
             let why = judge(read, &bounds, source)?;
@@ -204,7 +206,7 @@ struct Bounds {
 type Steps = Vec<(Moment, u64, &'static str)>;
 
 impl Bounds {
-    fn new(writes: &[Write]) -> Self {
+    fn new(writes: &[Write], grace: Duration) -> Self {
         let mut bounds = Self { hard: HashMap::new(), soft: HashMap::new(), local: HashMap::new() };
         let mut writes: Vec<&Write> = writes.iter().collect();
         writes.sort_by_key(|write| write.told);
@@ -216,7 +218,12 @@ impl Bounds {
                     Kind::Unconfirmed(at) => bounds.local.entry((at, *key)).or_default(),
                 };
                 if steps.last().is_none_or(|(_, version, _)| *version < write.version) {
-                    steps.push((write.told, write.version, write.how));
+                    let late = if matches!(write.kind, Kind::Unconfirmed(_)) {
+                        Duration::ZERO
+                    } else {
+                        grace
+                    };
+                    steps.push((Moment(write.told.0 + late), write.version, write.how));
                 }
             }
         }

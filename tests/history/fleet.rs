@@ -8,7 +8,8 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use parking_lot::Mutex;
 use tower_response_cache::{
-    Cache, CacheBuilder, InvalidationSet, On, RedisStore, Route, Scope, Store, Tenant,
+    Cache, CacheBuilder, InvalidationSet, NearCache, On, RedisStore, RedisStoreBuilder, Route,
+    Scope, Store, Tenant,
 };
 
 use crate::checker::History;
@@ -46,6 +47,8 @@ pub struct Fleet {
     pub instances: Arc<[Instance]>,
     pub source: Source,
     pub history: Arc<History>,
+    /// How late an instance may see what another has confirmed.
+    pub grace: Duration,
     /// Ad-hoc deletions that have stopped midway, and whose callers have to call again.
     owed: Arc<Mutex<Vec<(&'static str, String)>>>,
 }
@@ -57,7 +60,13 @@ impl Fleet {
         let instances = stores.into_iter().enumerate();
         let instances = instances.map(|(at, store)| Instance::new(store, source.clone(), at));
         let instances = instances.collect();
-        Self { instances, source, history: Arc::default(), owed: Arc::default() }
+        Self {
+            instances,
+            source,
+            history: Arc::default(),
+            grace: Duration::ZERO,
+            owed: Arc::default(),
+        }
     }
 
     /// Another instance, which the clients don't know of.
@@ -81,12 +90,19 @@ impl Fleet {
 
 /// An instance's own way to the server. It need not be up.
 pub fn redis_store(url: &str, trust_restarts: bool) -> RedisStore {
+    way_to(url, trust_restarts).connect_lazy().unwrap()
+}
+
+/// The same, with a near-cache.
+pub fn near_store(url: &str, near: NearCache) -> RedisStore {
+    way_to(url, false).near_cache(near).connect_lazy().unwrap()
+}
+
+fn way_to(url: &str, trust_restarts: bool) -> RedisStoreBuilder {
     RedisStore::builder(url)
         .connections(2)
         .connect_timeout(Duration::from_millis(500))
         .trust_restarts(trust_restarts)
-        .connect_lazy()
-        .unwrap()
 }
 
 /// Every hard rule asks for confirmation, so that an answer of the handler's own says that the

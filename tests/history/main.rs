@@ -26,12 +26,14 @@ mod traffic;
 mod writers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use control::{Twist, Twisted};
 use faults::Fault;
-use fleet::{Fleet, INSTANCES, redis_store};
+use fleet::{Fleet, INSTANCES, near_store, redis_store};
 use runs::{conclude, found, run, work};
 use support::redis_server::RedisServer;
+use tower_response_cache::NearCache;
 use traffic::{Traffic, Writes};
 
 macro_rules! histories {
@@ -57,6 +59,48 @@ histories! {
     forgetting_scripts: &[Fault::ForgetScripts];
     flushed: &[Fault::Flush];
     under_everything_at_once: &Fault::ALL;
+}
+
+/// What is confirmed with the server keeps P6 to the letter.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_strict_near_caches() {
+    near("with_strict_near_caches", NearCache::strict(), Duration::ZERO, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_strict_near_caches_under_everything_at_once() {
+    let name = "with_strict_near_caches_under_everything_at_once";
+    near(name, NearCache::strict(), Duration::ZERO, &Fault::ALL).await;
+}
+
+/// P21: what is confirmed by others is seen within the bound.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_coherent_near_caches() {
+    near("with_coherent_near_caches", coherent(), LIVENESS, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_coherent_near_caches_under_everything_at_once() {
+    let name = "with_coherent_near_caches_under_everything_at_once";
+    near(name, coherent(), LIVENESS, &Fault::ALL).await;
+}
+
+const LIVENESS: Duration = Duration::from_millis(150);
+
+fn coherent() -> NearCache {
+    NearCache::coherent().liveness(LIVENESS)
+}
+
+async fn near(name: &str, near: NearCache, grace: Duration, faults: &'static [Fault]) {
+    let server = RedisServer::start();
+    let store = || Arc::new(near_store(&server.url(), near.clone())) as _;
+    let mut fleet = Fleet::new((0..INSTANCES).map(|_| store()));
+    fleet.grace = grace;
+    let server = run(name, &fleet, server, faults, Traffic::full()).await;
+    let hits: u64 = fleet.instances.iter().map(|one| one.cache.stats().near).sum();
+    println!("{name}: {hits} of the hits were near");
+    assert!(hits > 0, "{name}: nothing was near, so nothing is proved");
+    drop(server);
 }
 
 /// P7: an instance's clock says when something is old, and nothing of what is valid.

@@ -58,7 +58,7 @@ pub async fn work(
 /// Checks what was seen, and that much was.
 pub async fn conclude(name: &str, fleet: &Fleet) {
     let late = settle(fleet).await;
-    let violations = fleet.history.violations(&fleet.source);
+    let violations = fleet.history.violations(&fleet.source, fleet.grace);
     for violation in violations.iter().take(3) {
         eprintln!("{violation}");
     }
@@ -91,7 +91,7 @@ pub async fn found(
     let mut violations = 0;
     while violations == 0 && began.elapsed() < Duration::from_secs(20) {
         watch(&mut clients, Duration::from_millis(300)).await;
-        violations = fleet.history.violations(&fleet.source).len();
+        violations = fleet.history.violations(&fleet.source, fleet.grace).len();
     }
     clients.shutdown().await;
     tokio::task::spawn_blocking(move || faults.end()).await.unwrap();
@@ -115,6 +115,7 @@ async fn settle(fleet: &Fleet) -> Vec<String> {
         left.expect("invalidations are confirmed once the server is well");
     }
     fleet.pay().await;
+    tokio::time::sleep(fleet.grace).await;
     let mut late = Vec::new();
     for key in all_keys() {
         for instance in 0..fleet.instances.len() {

@@ -24,7 +24,7 @@ impl MemoryStore {
             None => (vec![Generation::Missing; own], None),
         };
         generations.extend(everybody.map(|name| self.everybody.read().generation(name, now)));
-        Found { entry, generations, epoch, run: self.run, source: 0 }
+        Found { entry, generations, epoch, run: self.run, source: 0, near: false }
     }
 
     pub(super) fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {

@@ -9,7 +9,7 @@ use super::address::{Address, Login, misuse};
 use super::pool::Links;
 use super::server::Server;
 use crate::clock::{Clock, SystemClock};
-use crate::store::StoreError;
+use crate::store::{NearCache, StoreError};
 
 /// Settings of a [`RedisStore`], begun by [`RedisStore::builder`].
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub struct RedisStoreBuilder {
     connections: u32,
     connect_timeout: Duration,
     trust_restarts: bool,
+    near: Option<NearCache>,
     clock: Arc<dyn Clock>,
 }
 
@@ -32,6 +33,7 @@ impl RedisStoreBuilder {
             connections: 1,
             connect_timeout: Duration::from_secs(1),
             trust_restarts: false,
+            near: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -104,6 +106,13 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// Keeps in this process what it has found, so that hits ask Redis for less, or for nothing: none
+    /// unless set.
+    pub fn near_cache(mut self, near: NearCache) -> Self {
+        self.near = Some(near);
+        self
+    }
+
     /// The clock that is read until the server has told its own: the operating system's unless
     /// set. After that no local clock counts.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
@@ -138,7 +147,8 @@ impl RedisStoreBuilder {
         }
         let address = Address::new(&self.url, &self.login)?;
         let server = Server::new(address, self.connect_timeout, self.trust_restarts, &*self.clock);
-        Ok(RedisStore::new(Links::new(Arc::new(server), self.connections)))
+        let near = self.near.as_ref().map(NearCache::settings);
+        Ok(RedisStore::new(Links::new(Arc::new(server), self.connections), near))
     }
 }
 

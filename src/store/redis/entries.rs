@@ -1,5 +1,6 @@
 //! The steps that concern one key.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bb8_redis::redis::{Cmd, Value};
@@ -11,6 +12,7 @@ use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Id, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
+use crate::store::near::{Kept, Near};
 use crate::store::types::nonce;
 use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
 
@@ -48,7 +50,50 @@ impl RedisStore {
         let entry = values.next().and_then(bytes_of).map(Bytes::from);
         let generations = values.by_ref().take(count).map(generation).collect();
         let epoch = values.next().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
-        Ok(Found { entry, generations, epoch, run: link.run(), source: link.id() })
+        let (run, source) = (link.run(), link.id());
+        Ok(Found { entry, generations, epoch, run, source, near: false })
+    }
+
+    /// Looks up, and keeps near what was found.
+    pub(super) async fn look_and_keep(
+        &self,
+        near: &Near,
+        names: &Names,
+    ) -> Result<Found, StoreError> {
+        // Before the server is asked: what moves from now on outdates the answer.
+        let asked = near.ask(names);
+        let found = self.do_lookup(names).await?;
+        if let Some(asked) = asked {
+            near.keep(names, asked, &found, self.links.server.clock.now());
+        }
+        Ok(found)
+    }
+
+    /// Asks whether what is kept still holds, and looks up if not.
+    pub(super) async fn confirm_near(
+        &self,
+        near: &Near,
+        names: &Names,
+        kept: Arc<Kept>,
+    ) -> Result<Found, StoreError> {
+        let count = names.scope_count();
+        let mut command = Cmd::with_capacity(2 + count, names.epoch().len() * (count + 2) + 16);
+        command.arg("MGET");
+        for scope in names.scopes() {
+            command.arg(scope);
+        }
+        command.arg(names.epoch());
+        let mut link = self.links.link().await?;
+        let Value::Array(mut values) = link.read(command).await? else {
+            return Err(link.nonsense("MGET").into());
+        };
+        let epoch = values.pop().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
+        let generations: Vec<_> = values.into_iter().map(generation).collect();
+        if epoch == Some(kept.epoch) && generations == kept.generations && link.run() == kept.run {
+            return Ok(kept.found());
+        }
+        near.forget(names);
+        self.look_and_keep(near, names).await
     }
 
     pub(super) async fn do_miss(

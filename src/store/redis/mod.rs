@@ -11,6 +11,7 @@ mod clock;
 mod connection;
 mod entries;
 mod failure;
+mod feed;
 mod identity;
 mod patterns;
 mod pool;

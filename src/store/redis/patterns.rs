@@ -29,6 +29,8 @@ impl RedisStore {
         glob: &Glob,
     ) -> Result<u64, StoreError> {
         let epochs: Vec<String> = (0..EPOCHS).map(|number| space.epoch(number)).collect();
+        // For the near-cache they have moved when all of it is over, or given up.
+        let _moving = self.near.as_ref().map(|near| near.moving_names(&epochs));
         let prefix = space.prefix('e');
         // Nothing in a prefix has a meaning in a pattern: tenants are escaped. This finds all that
         // matches and perhaps more, since its first star may reach beyond the first space.

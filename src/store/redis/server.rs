@@ -36,10 +36,10 @@ const QUEUE: usize = 1024;
 ///
 /// The way there knows the password, so this has no `Debug`.
 pub(super) struct Server {
-    way: Address,
+    pub(super) way: Address,
     pub(super) address: Arc<str>,
     pub(super) connect_timeout: Duration,
-    trust_restarts: bool,
+    pub(super) trust_restarts: bool,
     pub(super) clock: ServerClock,
     connections: AtomicU64,
     open: Mutex<Vec<Weak<Life>>>,

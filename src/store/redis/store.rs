@@ -1,15 +1,19 @@
 //! The store itself.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bb8_redis::redis::cmd;
 use bytes::Bytes;
 
 use super::builder::RedisStoreBuilder;
+use super::feed::Feed;
 use super::pool::Links;
 use crate::entry::{Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
+use crate::store::near::{Mode as NearMode, Moving, Near, NearSettings};
 use crate::store::{
     Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped, Store,
     StoreError, StoreFuture,
@@ -35,6 +39,8 @@ pub struct RedisStore {
     began: Instant,
     /// When a connection was last distrusted: milliseconds since `began`, and 1.
     distrusted: AtomicU64,
+    pub(super) near: Option<Arc<Near>>,
+    feed: Option<Feed>,
 }
 
 impl RedisStore {
@@ -54,14 +60,36 @@ impl RedisStore {
         RedisStoreBuilder::new(url)
     }
 
-    pub(super) fn new(links: Links) -> Self {
-        Self { links, began: Instant::now(), distrusted: AtomicU64::new(0) }
+    /// Must be called within a Tokio runtime.
+    pub(super) fn new(links: Links, near: Option<NearSettings>) -> Self {
+        let near = near.map(|settings| Arc::new(Near::new(settings)));
+        let feed = near.as_ref().filter(|near| near.mode() == NearMode::Coherent);
+        let feed = feed.map(|near| Feed::new(Arc::clone(&links.server), Arc::clone(near)));
+        Self { links, began: Instant::now(), distrusted: AtomicU64::new(0), near, feed }
+    }
+
+    /// How many bytes its [near-cache](super::RedisStoreBuilder::near_cache) holds now.
+    #[must_use]
+    pub fn near_bytes(&self) -> u64 {
+        self.near.as_ref().map_or(0, |near| near.bytes())
+    }
+
+    /// Whether the near-cache, if there is one, answers hits: in the coherent mode while its feed is
+    /// proven alive.
+    #[must_use]
+    pub fn is_near_alive(&self) -> bool {
+        self.near.as_ref().is_some_and(|near| near.mode() == NearMode::Strict || near.is_alive())
     }
 }
 
 impl Store for RedisStore {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
-        StoreFuture::pending(self.do_lookup(names))
+        let Some(near) = &self.near else { return StoreFuture::pending(self.do_lookup(names)) };
+        match near.get(names, self.now()) {
+            Some(kept) if near.mode() == NearMode::Coherent => StoreFuture::ready(Ok(kept.found())),
+            Some(kept) => StoreFuture::pending(self.confirm_near(near, names, kept)),
+            None => StoreFuture::pending(self.look_and_keep(near, names)),
+        }
     }
 
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
@@ -86,7 +114,12 @@ impl Store for RedisStore {
         frame: Bytes,
         ttl: Millis,
     ) -> StoreFuture<'a, Filled> {
-        StoreFuture::pending(self.do_fill(names, snapshot, token, frame, ttl))
+        StoreFuture::pending(async move {
+            let filled = self.do_fill(names, snapshot, token, frame, ttl).await;
+            // What is kept is another one, whatever came of this.
+            self.near.iter().for_each(|near| near.forget(names));
+            filled
+        })
     }
 
     fn renew<'a>(
@@ -111,7 +144,8 @@ impl Store for RedisStore {
         scopes: &'a ScopeNames,
         mode: Mode,
     ) -> StoreFuture<'a, Invalidated> {
-        StoreFuture::pending(self.do_invalidate(scopes, mode))
+        let moving = self.near.as_ref().map(|near| near.moving(scopes));
+        StoreFuture::pending(then_move(self.do_invalidate(scopes, mode), moving))
     }
 
     fn fence<'a>(
@@ -120,18 +154,22 @@ impl Store for RedisStore {
         token: LeaseToken,
         deadline: Millis,
     ) -> StoreFuture<'a, ()> {
-        StoreFuture::pending(self.do_fence(scopes, token, deadline))
+        let moving = self.near.as_ref().map(|near| near.moving(scopes));
+        StoreFuture::pending(then_move(self.do_fence(scopes, token, deadline), moving))
     }
 
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
-        StoreFuture::pending(self.do_lift(scopes, token))
+        let moving = self.near.as_ref().map(|near| near.moving(scopes));
+        StoreFuture::pending(then_move(self.do_lift(scopes, token), moving))
     }
 
     fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool> {
-        StoreFuture::pending(self.do_remove(names))
+        let moving = self.near.as_ref().map(|near| near.moving_epoch(names));
+        StoreFuture::pending(then_move(self.do_remove(names), moving))
     }
 
     fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
+        self.near.iter().for_each(|near| near.forget(names));
         StoreFuture::pending(self.do_discard(names, seen))
     }
 
@@ -147,6 +185,14 @@ impl Store for RedisStore {
         })
     }
 
+    fn attach(&self, namespace: &str) {
+        self.feed.iter().for_each(|feed| feed.add(namespace));
+    }
+
+    fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
+        self.near.as_ref()?.recall(names, span).map(|kept| kept.found())
+    }
+
     fn now(&self) -> Millis {
         self.links.server.clock.now()
     }
@@ -154,6 +200,7 @@ impl Store for RedisStore {
     /// Retires the connection, at most once a second: a foreign value that stays where it is must
     /// not keep all connections down.
     fn distrust(&self, found: &Found) {
+        self.near.iter().for_each(|near| near.told_all());
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1;
         let last = self.distrusted.load(Ordering::Relaxed);
         let rested = last == 0 || now.saturating_sub(last) >= 1000;
@@ -166,4 +213,12 @@ impl Store for RedisStore {
             self.links.server.retire(found.source);
         }
     }
+}
+
+/// Takes a step that moves names, which have moved for the near-cache as well once it is over, or is
+/// given up: by then the store may have done it.
+async fn then_move<T>(step: impl Future<Output = T>, moving: Option<Moving<'_>>) -> T {
+    let done = step.await;
+    drop(moving);
+    done
 }
