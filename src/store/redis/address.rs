@@ -60,11 +60,8 @@ impl Address {
             }
             Some(_) => return Err(bad("`#` and what follows it has no meaning here")),
         }
-        if tls && cfg!(not(feature = "tls")) {
-            return Err(misuse(
-                "`rediss://` needs TLS, which is not built in: switch on the feature `tls` of \
-                 tower-response-cache",
-            ));
+        if tls {
+            is_built_in(cfg!(feature = "tls"))?;
         }
         #[cfg(feature = "tls")]
         if !tls && login.pem.is_given() {
@@ -147,6 +144,16 @@ fn tcp() -> TcpSettings {
     settings
 }
 
+fn is_built_in(tls: bool) -> Result<(), Failure> {
+    if tls {
+        return Ok(());
+    }
+    Err(misuse(
+        "`rediss://` needs TLS, which is not built in: switch on the feature `tls` of \
+         tower-response-cache",
+    ))
+}
+
 fn bad(reason: impl std::fmt::Display) -> Failure {
     misuse(format!(
         "not a URL of a Redis server: {reason}; expected \
@@ -158,4 +165,35 @@ fn bad(reason: impl std::fmt::Display) -> Failure {
 /// A mistake in what was configured.
 pub(super) fn misuse(text: impl Into<Arc<str>>) -> Failure {
     Failure::new(StoreErrorKind::Refused, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_that_is_not_built_in_is_named() {
+        let text = is_built_in(false).unwrap_err().to_string();
+        assert!(text.contains("`rediss://`") && text.contains("feature `tls`"), "{text}");
+        let known = Address::new("rediss://h", &Login::default()).err().map(|f| f.to_string());
+        // With it, all that can be lacking is an authority to trust.
+        let named = known.as_ref().is_some_and(|text| text.contains("feature `tls`"));
+        assert_eq!(named, cfg!(not(feature = "tls")), "{known:?}");
+    }
+
+    #[test]
+    fn what_code_says_goes_before_the_url() {
+        let login = Login {
+            credentials: Some((String::new(), "pw".to_owned())),
+            database: Some(3),
+            ..Login::default()
+        };
+        let address = Address::new("redis://who:other@h:1/9", &login).ok().unwrap();
+        assert_eq!(&**address.shown(), "h:1");
+        #[allow(irrefutable_let_patterns, reason = "without TLS there is one way")]
+        let Way::Plain(client) = &address.way else { panic!("TLS") };
+        let redis = client.get_connection_info().redis_settings();
+        assert_eq!((redis.username(), redis.password()), (Some("default"), Some("pw")));
+        assert_eq!(redis.db(), 3);
+    }
 }

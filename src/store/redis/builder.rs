@@ -221,15 +221,6 @@ mod tests {
         }
     }
 
-    #[cfg(not(feature = "tls"))]
-    #[tokio::test]
-    async fn tls_that_is_not_built_in_is_named() {
-        for url in ["rediss://h", "valkeys://h"] {
-            let text = refusal(url);
-            assert!(text.contains("feature `tls`"), "{text}");
-        }
-    }
-
     #[test]
     fn outside_a_runtime_it_is_an_error() {
         let error = RedisStore::builder("redis://127.0.0.1").connect_lazy().unwrap_err();

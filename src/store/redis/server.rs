@@ -103,7 +103,7 @@ impl Server {
         let address = Arc::clone(&self.address);
         let proof = Proof::new(self.trust_restarts);
         let silence = Silence::new(Instant::now());
-        let life = Life { id, run, digests, address, dead, proof, driver, silence };
+        let life = Life { id, run, digests, address, dead, silence, proof, driver };
         let link = Link::new(inner, life);
         let mut open = self.open.lock();
         open.retain(|life| life.strong_count() > 0);
