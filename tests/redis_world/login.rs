@@ -1,5 +1,9 @@
 //! User, password, database and socket.
 
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 use tower_response_cache::store::{StoreErrorKind, conformance};
 
 use crate::fleet::{Instance, address, assert_says, patiently, source, tell};
@@ -56,6 +60,49 @@ async fn a_wrong_password_is_named_and_the_app_answers_without_its_cache() {
     tell(&server, "ACL SETUSER app >wr0ng");
     app.confirmed().await;
     app.recovers("42").await;
+}
+
+/// What is logged, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_log_has_a_password() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let server = with_user();
+    // Redis repeats the arguments of a command that it doesn't know.
+    let deaf = RedisServer::with_args(&["--rename-command", "HELLO", ""]);
+    for url in [server.url(), deaf.url(), "redis://127.0.0.1:1".to_owned()] {
+        for password in ["wr0ng", "s3cret"] {
+            let store = patiently(&url).credentials("app", password).connect_lazy().unwrap();
+            let app = Instance::new(store, &source());
+            app.read("42").await.assert_bypass("store");
+            app.write("42", "new").await;
+            app.read("42").await;
+        }
+    }
+    let log = String::from_utf8(log.0.lock().clone()).unwrap();
+    for expected in ["WRONGPASS", "7.0 or later", "127.0.0.1:1"] {
+        assert!(log.contains(expected), "no {expected} in {log}");
+    }
+    assert!(!log.contains("wr0ng") && !log.contains("s3cret"), "{log}");
 }
 
 #[tokio::test]

@@ -150,10 +150,10 @@ async fn each_command_that_is_forbidden_costs_the_cache_and_no_answer() {
         one.recovers("42").await;
         other.recovers("42").await;
     }
-    // What is for connecting, for waiting for others, or for an ad-hoc removal alone; of the rest
-    // each was missed.
-    let unnoticed = ["info", "ping", "scan", "script|load", "strlen", "unlink", "zcard"];
-    assert_eq!(silent, unnoticed.map(str::to_owned).into());
+    // What is for connecting, or once a second, or for an ad-hoc removal, or for a lost record. Of the
+    // rest each is missed.
+    let seldom = ["info", "ping", "scan", "script|load", "strlen", "unlink", "zcard"];
+    assert!(silent.iter().all(|command| seldom.contains(&&**command)), "{silent:?}");
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! `rediss://`: certificates that are right, and others.
 
+use std::time::{Duration, Instant};
+
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tower_response_cache::store::{RedisStoreBuilder, StoreErrorKind, conformance};
 
-use crate::fleet::{Instance, address, assert_says, patiently, source, tell, whole};
+use crate::fleet::{Instance, PATIENCE, address, assert_says, patiently, source, tell, whole};
 use crate::support::redis_server::{RedisServer, free_port};
 
 /// An authority, and what it has signed.
@@ -95,7 +97,7 @@ async fn a_private_authority() {
     app.read("42").await.assert_miss();
     app.recovers("42").await;
     tell(&secured.server, "CLIENT KILL TYPE normal");
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(app.read("42").await.is_hit(), "a connection that ended while idle fails nobody");
     secured.server.kill();
     app.read("42").await.assert_bypass("store");
@@ -104,6 +106,33 @@ async fn a_private_authority() {
     tell(&secured.server, "ACL SETUSER app on >s3cret ~* +@all");
     app.confirmed().await;
     app.recovers("42").await;
+}
+
+/// The task behind a connection ends with it, although the server says nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_keeps_no_connections() {
+    let secured = Secured::start("no");
+    let builder = secured.builder().ca_certificate(secured.authority.pem());
+    let app = Instance::brief(builder.connect().await.unwrap(), &source());
+    app.read("42").await;
+    for round in 0..3 {
+        secured.server.pause();
+        for _ in 0..8 {
+            app.read("7").await;
+        }
+        app.write("42", &format!("new {round}")).await;
+        app.read("42").await;
+        secured.server.resume();
+        app.confirmed().await;
+        app.recovers("42").await;
+    }
+    let began = Instant::now();
+    // The app's and that of this question.
+    while tell(&secured.server, "CLIENT LIST").matches("name=").count() > 2 {
+        let list = tell(&secured.server, "CLIENT LIST");
+        assert!(began.elapsed() < PATIENCE, "{list}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -198,7 +227,7 @@ async fn a_port_with_tls_and_one_without_are_not_confused() {
     let secured = Secured::start("no");
     let url = format!("rediss://{}", address(&secured.server));
     let error = patiently(&url)
-        .connect_timeout(std::time::Duration::from_millis(500))
+        .connect_timeout(Duration::from_millis(500))
         .ca_certificate(secured.authority.pem())
         .connect()
         .await
