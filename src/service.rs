@@ -23,7 +23,8 @@ use crate::replay::Replayers;
 ///
 /// On a cached route that misses, the inner service runs on a task of its own, so that a client
 /// who leaves takes nothing from the others who wait for the same answer. This needs the tokio
-/// runtime, and a service whose future is `Send`.
+/// runtime, and a service whose future is `Send`. Where nobody can share the answer, as mostly without
+/// the store, it runs where it is called.
 #[derive(Clone, Debug)]
 pub struct CacheService<S> {
     inner: S,

@@ -17,4 +17,5 @@ mod fixture;
 mod matrix;
 mod operations;
 mod settings;
+mod solo;
 mod throughput;

@@ -117,7 +117,7 @@ async fn throughput_in_an_outage() {
         while !cache.stats().breaker_open {
             rate(cached.clone(), one_key).await;
         }
-        let opened = cache.stats().breaker_opened;
+        let before = cache.stats();
         let (mut with, mut without) = (Vec::new(), Vec::new());
         // In turn, so that whatever else the machine does falls on both.
         for _ in 0..ROUNDS {
@@ -125,15 +125,18 @@ async fn throughput_in_an_outage() {
             with.push(rate(cached.clone(), one_key).await);
         }
         let ratios = with.iter().zip(&without).map(|(with, without)| with / without).collect();
+        let stats = cache.stats();
         println!(
-            "{outage}, handler {handler} ms, {}, sharing {}: {:.0}/s with, {:.0}/s without, ratio {:.3}",
+            "{outage}, handler {handler} ms, {}, sharing {}: {:.0}/s with, {:.0}/s without, ratio \
+             {:.3}, {} runs for {} requests",
             if one_key { "one key" } else { "a key a task" },
             if shares { "on" } else { "off" },
             median(with),
             median(without),
             median(ratios),
+            stats.runs - before.runs,
+            stats.bypasses - before.bypasses,
         );
-        let stats = cache.stats();
-        assert!(stats.breaker_open && stats.breaker_opened == opened, "{stats:?}");
+        assert!(stats.breaker_open && stats.breaker_opened == before.breaker_opened, "{stats:?}");
     }
 }

@@ -89,7 +89,9 @@ impl RedisStoreBuilder {
 
     /// The longest that connecting may take, 1 second unless set; at least 1 millisecond.
     ///
-    /// It bounds [`connect`](Self::connect), and every later step that finds no connection.
+    /// It bounds [`connect`](Self::connect), and every later step that finds no connection. Once
+    /// connecting has been possible, seven of eight attempts may take a quarter of it: one that the
+    /// network has swallowed holds up the next.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout.max(Duration::from_millis(1));
         self
