@@ -16,7 +16,7 @@ const SLOTS: u32 = 3;
 /// An instance that begins without its server, and asks it as long as it likes.
 async fn begin_without(mode: Mode, failures: u32) -> (RedisServer, FaultProxy, App) {
     let server = RedisServer::start();
-    let proxy = FaultProxy::before(server.port()).await;
+    let proxy = FaultProxy::before(server.port());
     proxy.set(mode).await;
     let store = RedisStore::builder(&proxy.url()).connections(SLOTS).connect_lazy().unwrap();
     let cache = gym_cache(Arc::new(store))

@@ -55,7 +55,7 @@ impl Fixture {
 
     pub async fn with(change: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
         let server = RedisServer::start();
-        let proxy = FaultProxy::before(server.port()).await;
+        let proxy = FaultProxy::before(server.port());
         let store = RedisStore::builder(&proxy.url()).connections(2).connect_timeout(CONNECT);
         let store = Arc::new(Counted::new(store.connect().await.unwrap()));
         let source = Source::default();

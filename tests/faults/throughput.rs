@@ -97,7 +97,7 @@ async fn throughput_in_an_outage() {
         ("killed", 0, false, true),
     ] {
         let mut server = RedisServer::start();
-        let proxy = FaultProxy::before(server.port()).await;
+        let proxy = FaultProxy::before(server.port());
         let store = RedisStore::connect(&proxy.url()).await.unwrap();
         let cache = Cache::builder(store)
             .tenant(Tenant::header("x-gym-id"))

@@ -53,8 +53,8 @@ struct State {
 }
 
 impl FaultProxy {
-    /// One before the server on this port, in which all is well.
-    pub async fn before(port: u16) -> Self {
+    /// One before the server on this port, in which all is well. Must be called within a runtime.
+    pub fn before(port: u16) -> Self {
         let state = Arc::new(State {
             server: (Ipv4Addr::LOCALHOST, port).into(),
             mode: watch::Sender::new(Mode::Pass),
