@@ -162,6 +162,26 @@ async fn a_flush_and_a_restart_leave_nothing_near() {
     assert_eq!(pair.here.app.get("4", "/users/42").await.text(), "4/42=newer");
 }
 
+/// The user of docs/REDIS.md, with what it says is needed beside.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_with_few_permissions_has_a_feed() {
+    let page = include_str!("../../docs/REDIS.md");
+    let line = page.lines().find_map(|line| line.trim().strip_prefix("ACL SETUSER cache "));
+    let mut command: Vec<&[u8]> = vec![b"ACL", b"SETUSER", b"cache"];
+    command.extend(line.unwrap().split(' ').map(str::as_bytes));
+    command.push(b"+client|tracking");
+    let server = RedisServer::start();
+    assert_eq!(server.raw(&command).trim(), "+OK");
+    let url = format!("redis://cache:s3cret@127.0.0.1:{}", server.port());
+    let source = Source::default();
+    let here = Instance::alive(&url, NearCache::coherent(), &source).await;
+    here.until_near().await;
+    let there = Instance::new(&server.url(), None, &source).await;
+    there.app.put("4", "/users/42", "new").await;
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    assert_eq!(here.app.get("4", "/users/42").await.text(), "4/42=new");
+}
+
 /// Where the server forbids it, there is no feed, and all else works.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_permission_to_track_hits_ask_the_server() {
