@@ -100,6 +100,26 @@ impl CacheBuilder {
         self
     }
 
+    /// Says that code caches values too ([`TenantCache::get_or_fetch`](crate::TenantCache::get_or_fetch)),
+    /// so that what a rule, a set or a scope names may be for values alone. Without this it must reach
+    /// a cached route, since what reaches nothing is misspelt in all likelihood.
+    ///
+    /// ```
+    /// use tower_response_cache::{Cache, MemoryStore, On, Tenant};
+    ///
+    /// let cache = Cache::builder(MemoryStore::new())
+    ///     .tenant(Tenant::header("x-gym-id"))
+    ///     .with_values()
+    ///     .invalidate(On::put("/users/{id}").pattern("users:*").tag("user:{id}"))
+    ///     .build()?;
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    #[cfg(feature = "data")]
+    pub fn with_values(mut self) -> Self {
+        self.declarations.values = true;
+        self
+    }
+
     /// Behaves as a shared cache by RFC 9111, for a layer that stands before a proxy.
     ///
     /// What is stored, and for how long it is fresh, is then said by the response (`Cache-Control`,

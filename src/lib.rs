@@ -103,6 +103,8 @@ mod builder;
 mod cache;
 mod policy;
 mod tenant;
+#[cfg(feature = "data")]
+mod data;
 
 mod flow;
 pub mod key;
@@ -115,6 +117,8 @@ mod telemetry;
 pub use self::body::ResponseBody;
 pub use self::builder::CacheBuilder;
 pub use self::cache::{Cache, Unconfirmed};
+#[cfg(feature = "data")]
+pub use self::data::{DataError, DataErrorKind, DataKey, DataTtl};
 pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::policy::{

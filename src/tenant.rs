@@ -47,6 +47,17 @@ impl TenantCache {
         Ok(Self { shared, space, tenantless: false })
     }
 
+    #[cfg(feature = "data")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The tenant's space, and whether it is that of no tenant.
+    #[cfg(feature = "data")]
+    pub(crate) fn space_of(&self) -> (&Space, bool) {
+        (&self.space, self.tenantless)
+    }
+
     pub(crate) fn tenantless(shared: Arc<Shared>) -> Self {
         let space = shared.rules.tenantless_space();
         Self { shared, space, tenantless: true }

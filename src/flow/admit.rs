@@ -194,6 +194,7 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         wants,
         alone,
         is_personal,
+        is_value: false,
         reason: Fwd::Miss,
         held: None,
         patience: Patience::default(),

@@ -33,7 +33,7 @@ pub(crate) struct Miss {
 }
 
 /// What a request that missed is to do.
-enum Course {
+pub(super) enum Course {
     /// Answer with this entry.
     Serve(Entry, Served),
     /// Run the handler.
@@ -97,47 +97,66 @@ where
     if read.is_personal {
         return own_run(shared, read, origin, why, None).await;
     }
+    match seat_next(&shared, &mut read, &mut origin).await {
+        NextSeat::Run(lead) => own_run(shared, read, origin, why, lead).await,
+        NextSeat::Served(entry) => Ok(hit::respond(&shared, entry, &read, Served::Collapsed)),
+        NextSeat::Shed => Ok(shed(&shared, &read)),
+    }
+}
+
+/// What a request does of which nothing can be known.
+pub(super) enum NextSeat {
+    /// It runs, be it for those too who wait for this.
+    Run(Option<Lead>),
+    /// A run that began after it asked has brought this.
+    Served(Entry),
+    /// There was no room for the run that it waited for.
+    Shed,
+}
+
+/// Waits for the run that starts next, unless it is the request's own.
+pub(super) async fn seat_next(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    waiting: &mut dyn Waiting,
+) -> NextSeat {
     let patience = Instant::now() + shared.settings.wait_limit;
     let most = shared.settings.max_waiters;
-    let lead = loop {
+    loop {
         match shared.flights.board_next(&read.names, most) {
-            Seat::Lead(lead) => break Some(lead),
+            Seat::Lead(lead) => return NextSeat::Run(Some(lead)),
             Seat::LeadNext(lead, turn) => {
-                origin.rest();
+                waiting.rest();
                 match timeout_at(patience, turn).await {
-                    Ok(Ok(())) => break Some(lead),
+                    Ok(Ok(())) => return NextSeat::Run(Some(lead)),
                     Ok(Err(_)) => {}
-                    Err(_) => break None,
+                    Err(_) => return NextSeat::Run(None),
                 }
             }
             Seat::Join(flight) => {
-                origin.rest();
+                waiting.rest();
                 match timeout_at(patience, flight.ending()).await {
                     Ok(Ending::Landed(entry)) => {
-                        let selected = read.select(&shared, origin.headers());
-                        if is_for(&shared, &entry, &read) {
-                            let entry = (*entry).clone();
-                            return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
+                        let selected = read.select(shared, waiting.headers());
+                        if is_for(shared, &entry, read) {
+                            return NextSeat::Served((*entry).clone());
                         }
                         if !selected {
-                            break None;
+                            return NextSeat::Run(None);
                         }
                     }
-                    Ok(Ending::Failed(entry)) => match failed(&shared, &entry, &read) {
-                        Some(entry) => {
-                            return Ok(hit::respond(&shared, entry, &read, Served::Collapsed));
-                        }
-                        None => break None,
-                    },
+                    Ok(Ending::Failed(entry)) => {
+                        return failed(shared, &entry, read)
+                            .map_or(NextSeat::Run(None), NextSeat::Served);
+                    }
                     Ok(Ending::Lost) => {}
-                    Ok(Ending::Shed) => return Ok(shed(&shared, &read)),
-                    Ok(Ending::Private) | Err(_) => break None,
+                    Ok(Ending::Shed) => return NextSeat::Shed,
+                    Ok(Ending::Private) | Err(_) => return NextSeat::Run(None),
                 }
             }
-            Seat::Full => break None,
+            Seat::Full => return NextSeat::Run(None),
         }
-    };
-    own_run(shared, read, origin, why, lead).await
+    }
 }
 
 /// Answers a request of which nothing can be known, with a run of its own, be it for the joiners of
@@ -162,7 +181,7 @@ where
 }
 
 /// Finds out what a request that missed is to do, waiting for others where that saves a run.
-async fn settle(
+pub(super) async fn settle(
     shared: &Arc<Shared>,
     read: &mut Read,
     waiting: &mut dyn Waiting,

@@ -35,6 +35,7 @@ pub(crate) fn judge(
     now: Millis,
 ) -> Freshness {
     match shared.settings.attitude {
+        _ if read.is_value => by_route(entry, 0, softened_at, now),
         Attitude::Routes => by_route(entry, millis(read.route.revalidate), softened_at, now),
         Attitude::Rfc9111 => by_rfc9111(shared, read, entry, softened_at, now),
     }
@@ -45,6 +46,7 @@ pub(crate) fn judge(
 pub(crate) fn may_share(shared: &Shared, read: &Read, entry: &Entry) -> bool {
     let now = shared.store.now();
     match shared.settings.attitude {
+        _ if read.is_value => true,
         Attitude::Routes => true,
         Attitude::Rfc9111 => by_rfc9111(shared, read, entry, None, now) == Freshness::Fresh,
     }

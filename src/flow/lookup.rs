@@ -189,9 +189,10 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         return miss(true);
     }
     match entry.content {
-        Content::Response { .. } => {}
+        Content::Response { .. } if !read.is_value => {}
+        Content::Value if read.is_value => {}
         Content::Varies(by) if read.variant.is_none() => return Err(Varies(by)),
-        Content::Varies(_) | Content::Value => return miss(true),
+        _ => return miss(true),
     }
     if entry.head.scopes != names.scopes_digest() || entry.selection != read.selection() {
         return miss(true);

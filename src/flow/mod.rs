@@ -22,6 +22,7 @@
 //! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
 //! | `plan` | whether a response is stored, for how long, and as what |
 //! | `fill` | it is stored, and given to those who wait |
+//! | `value` | the same for a value of the typed data cache |
 //! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
 //! | `invalidation` | an invalidation until it is confirmed |
 
@@ -54,6 +55,8 @@ mod spelling;
 mod status;
 mod step;
 mod uncacheable;
+#[cfg(feature = "data")]
+pub(crate) mod value;
 mod variants;
 mod write;
 
@@ -68,3 +71,5 @@ pub(crate) use self::read::read;
 pub(crate) use self::shared::{Attitude, Settings, Shared};
 pub(crate) use self::step::long_step;
 pub(crate) use self::write::write;
+#[cfg(feature = "data")]
+pub(crate) use self::{read::Read, value::Obtained};

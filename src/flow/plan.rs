@@ -111,6 +111,23 @@ impl Plan {
         })
     }
 
+    /// The plan for a value that is fresh until then.
+    #[cfg(feature = "data")]
+    pub(super) fn of_value(now: Millis, fresh_until: Millis) -> Self {
+        Self {
+            began: now,
+            fresh_until,
+            age: 0,
+            most: usize::MAX,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            revalidate: Duration::ZERO,
+            unstored: Vec::new(),
+            groups: Vec::new(),
+            place: None,
+        }
+    }
+
     /// For how many seconds the response will be fresh.
     pub(crate) fn seconds(&self) -> i64 {
         let left = i128::from(self.fresh_until) - i128::from(self.began);

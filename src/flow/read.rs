@@ -46,6 +46,8 @@ pub(crate) struct Read {
     pub(crate) alone: Option<Bypass>,
     /// Whether an answer may be for this client alone by what the request says: nobody waits for it.
     pub(crate) is_personal: bool,
+    /// Whether it is of a value of the typed data cache, and not of a response.
+    pub(crate) is_value: bool,
     /// Why the handler is asked.
     pub(crate) reason: Fwd,
     /// What is stored, may not be served as it is, and may be of use all the same.

@@ -64,6 +64,12 @@ impl Run {
         Self { leads, ..self }
     }
 
+    /// Keeps the lease alive for as long as this is polled.
+    #[cfg(feature = "data")]
+    pub(super) async fn keep_lease(&self) -> std::convert::Infallible {
+        keep(self.lease.as_ref()).await
+    }
+
     /// Whether the run is its client's alone: nobody can wait for it, and nothing is stored.
     fn is_private(&self) -> bool {
         self.snapshot.is_none() && self.leads.is_empty()
@@ -78,7 +84,7 @@ impl Run {
 
     /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
     /// store, and all waiters run their own, together.
-    fn make_private(&mut self) {
+    pub(super) fn make_private(&mut self) {
         self.snapshot = None;
         self.lease = None;
         self.leads.drain(..).for_each(Lead::release);
@@ -289,7 +295,7 @@ fn mistaken<R: Body<Data = Bytes>>(shared: &Shared, read: &Read) -> Response<Res
 }
 
 impl Run {
-    fn into_parts(mut self) -> (Option<Snapshot>, Option<Lease>, Vec<Lead>) {
+    pub(super) fn into_parts(mut self) -> (Option<Snapshot>, Option<Lease>, Vec<Lead>) {
         (self.snapshot.take(), self.lease.take(), std::mem::take(&mut self.leads))
     }
 }
@@ -370,7 +376,7 @@ fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
 
 /// There is no answer to share: an error, a body that broke, or nothing in time. The next attempt
 /// may end the same, so whoever waits, or comes soon, does not queue for it one after the other.
-fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
+pub(super) fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
     shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
     run.make_private();
 }

@@ -17,11 +17,11 @@ use self::draft::Draft;
 use self::known::Known;
 use self::table::Table;
 use super::route::{Route, Users};
-use super::rules::{Reads, Rules, Set};
-use super::scopes::Scope;
+use super::rules::{CachedRoute, Declared, Reads, Rules, Set, Values};
+use super::scopes::{Scope, ScopePlan};
 use super::set::InvalidationSet;
 use super::{ConfigError, On, ReadMethod, Tenant};
-use crate::key::Space;
+use crate::key::{Reach, ScopeKind, Space};
 
 /// What the app has declared.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(crate) struct Declarations {
     pub(crate) rules: Vec<On>,
     pub(crate) sets: Vec<InvalidationSet>,
     pub(crate) scopes: Vec<Scope>,
+    /// Code caches values too.
+    pub(crate) values: bool,
 }
 
 /// Compiles the declarations, or says which of them is wrong.
@@ -53,7 +55,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     }
     check_key_texts(&drafts)?;
 
-    let mut known = Known { drafts: &drafts, declared: Vec::new() };
+    let mut known = Known { drafts: &drafts, declared: Vec::new(), values: declarations.values };
     let mut rules = Vec::with_capacity(declarations.rules.len());
     for rule in &declarations.rules {
         rules.push(known.rule(rule, declarations)?);
@@ -92,7 +94,26 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         writes: writes.collect::<Result<_, ConfigError>>()?,
         mutations: rules,
         sets,
+        values: values(&declared, declarations.values),
         declared,
         all_tenants,
     })
+}
+
+/// What the declared scopes are to values, whose keys are known only when they are used.
+fn values(declared: &[Declared], is_declared: bool) -> Values {
+    let of = |tenantless: bool| {
+        let own = declared.iter().filter(|known| known.tenantless == tenantless);
+        // The scope of a path is that of the value's own path, whatever template names it.
+        let own = own.filter(|known| known.template.kind() != ScopeKind::Path || known.open);
+        let mut plans: Vec<_> = own
+            .filter(|known| known.template.kind() != ScopeKind::Tag)
+            .filter_map(|known| ScopePlan::of(known, &Reach::Sometimes))
+            .collect();
+        plans.sort_by_cached_key(ScopePlan::order);
+        plans.dedup_by_key(|plan| plan.order());
+        plans
+    };
+    let route = Arc::new(CachedRoute::of_values());
+    Values { route, scopes: [of(false), of(true)], declared: is_declared }
 }

@@ -27,6 +27,17 @@ pub(crate) struct Rules {
     pub(crate) declared: Vec<Declared>,
     /// Some rule moves all tenants at once, so that every key has that scope.
     pub(crate) all_tenants: bool,
+    #[cfg_attr(not(feature = "data"), allow(dead_code, reason = "of the typed data cache"))]
+    pub(crate) values: Values,
+}
+
+/// What values of the typed data cache have in the place of a route.
+pub(crate) struct Values {
+    pub(crate) route: Arc<CachedRoute>,
+    /// What declared scopes may reach a key of a tenant, and one of no tenant.
+    pub(super) scopes: [Vec<ScopePlan>; 2],
+    /// Patterns and tags may be for values alone.
+    pub(super) declared: bool,
 }
 
 /// The cached routes by their paths, for each method.
@@ -118,6 +129,35 @@ pub(crate) struct Declared {
 }
 
 impl CachedRoute {
+    /// In the place of a route for values: a method that no request has matches none of it.
+    pub(super) fn of_values() -> Self {
+        Self {
+            name: "value".into(),
+            method: ReadMethod::Get,
+            key: KeyTemplate::Path,
+            query: Query::All,
+            keyed_headers: Vec::new(),
+            users: None,
+            tenantless: false,
+            uncached: false,
+            ttl: Duration::ZERO,
+            ttl_with: None,
+            statuses: Vec::new(),
+            jitter: 0,
+            max_body: None,
+            max_request_body: None,
+            allow_longer: false,
+            etag: Etag::AsGiven,
+            own_writes: OwnWrites::Ignore,
+            stale_while_revalidate: Duration::ZERO,
+            stale_if_error: Duration::ZERO,
+            revalidate: Duration::ZERO,
+            early_refresh: None,
+            refusals: Refusals::default(),
+            scopes: Vec::new(),
+        }
+    }
+
     /// How long a response of this status stays fresh, if it is stored at all.
     pub(crate) fn ttl_of(&self, status: StatusCode, ttl: Duration) -> Option<Duration> {
         let listed = self.statuses.iter().find(|(known, _)| *known == status);
@@ -189,6 +229,28 @@ impl Rules {
         kept.max().unwrap_or_default() + Duration::from_secs(3600)
     }
 
+    /// Adds the scopes of a value's key to its names, and the tags that it is given.
+    #[cfg(feature = "data")]
+    pub(crate) fn push_value_scopes(&self, names: &mut Names, tenantless: bool, tags: &[String]) {
+        names.push_scope(TENANT);
+        let text = names.text().to_owned();
+        let path = if text.starts_with('/') { text.split('?').next() } else { None };
+        let mut scope = String::new();
+        for plan in &self.values.scopes[usize::from(tenantless)] {
+            scope.clear();
+            if plan.write(path.unwrap_or_default(), &text, &Canonical::default(), &mut scope) {
+                names.push_scope(&scope);
+            }
+        }
+        if let Some(path) = path {
+            names.push_scope(&format!("path:{path}"));
+        }
+        tags.iter().for_each(|tag| names.push_scope(tag));
+        if self.all_tenants {
+            names.push_all_tenants();
+        }
+    }
+
     /// Whether entries can carry a stamp of the scope `text`, which a caller made of `template`.
     pub(super) fn carries(&self, template: &ScopeTemplate, text: &str, tenantless: bool) -> bool {
         let declared = self
@@ -202,10 +264,11 @@ impl Rules {
             ScopeKind::Path => {
                 let mut found =
                     self.reads.tables().filter_map(|table| table.canonical.at(path).ok());
-                found.any(|found| {
+                let has_route = found.any(|found| {
                     let route = &self.routes[*found.value];
                     route.tenantless == tenantless && route.has_own_path()
-                })
+                });
+                has_route || self.values.declared
             }
             // `/users/42` is an instance of the declared `/users/{id}`.
             ScopeKind::Subtree => declared.into_iter().any(|known| {
@@ -218,7 +281,8 @@ impl Rules {
             }
             ScopeKind::Tag => {
                 let tags = self.routes.iter().filter(|route| route.tenantless == tenantless);
-                tags.flat_map(|route| route.tags()).any(|tag| may_be_equal(tag, template))
+                self.values.declared
+                    || tags.flat_map(|route| route.tags()).any(|tag| may_be_equal(tag, template))
             }
         }
     }

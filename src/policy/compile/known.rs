@@ -14,6 +14,8 @@ use crate::policy::{ConfigError, On};
 pub(super) struct Known<'a> {
     pub(super) drafts: &'a [Draft<'a>],
     pub(super) declared: Vec<Declared>,
+    /// Values may have any key and any tag.
+    pub(super) values: bool,
 }
 
 impl Known<'_> {
@@ -68,7 +70,7 @@ impl Known<'_> {
         let template = scope.template().map_err(malformed("a scope", "a scope"))?;
         let mut reached = false;
         for tenantless in [false, true] {
-            if self.drafts.iter().any(|draft| draft.is_reached(template, tenantless)) {
+            if self.is_reached(template, tenantless) {
                 self.declare(template, false, tenantless);
                 reached = true;
             }
@@ -102,7 +104,7 @@ impl Known<'_> {
                 Target::Tenant | Target::AllTenants => continue,
             };
             let template = template.map_err(malformed(declaration, text))?;
-            if !self.drafts.iter().any(|draft| draft.is_reached(&template, tenantless)) {
+            if !self.is_reached(&template, tenantless) {
                 return Err(ConfigError::MatchesNothing {
                     declaration: declaration.to_owned(),
                     target: template.as_str().to_owned(),
@@ -115,6 +117,10 @@ impl Known<'_> {
             templates.push(template);
         }
         Ok(templates)
+    }
+
+    fn is_reached(&self, target: &ScopeTemplate, tenantless: bool) -> bool {
+        self.values || self.drafts.iter().any(|draft| draft.is_reached(target, tenantless))
     }
 
     fn declare(&mut self, template: &ScopeTemplate, open: bool, tenantless: bool) {
