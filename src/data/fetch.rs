@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use super::error::DataError;
 use super::key::DataKey;
 use super::ttl::DataTtl;
 use crate::entry::Entry;
@@ -63,8 +64,7 @@ impl TenantCache {
         let mut read = match self.read(&key, ttl) {
             Ok(read) => read,
             Err(error) => {
-                let source = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(%error, source, "a value is fetched past the cache");
+                warn(&error);
                 return fetch().await;
             }
         };
@@ -119,6 +119,11 @@ impl TenantCache {
     ) -> Result<serde_json::Value, E> {
         self.get_or_fetch(key, ttl, fetch).await
     }
+}
+
+fn warn(error: &DataError) {
+    let source = std::error::Error::source(error).map(tracing::field::display);
+    tracing::warn!(%error, source, "a value is fetched past the cache");
 }
 
 /// What an entry holds, if it is a `T`.
