@@ -29,11 +29,12 @@ impl Instance {
     fn new(store: Arc<dyn Store>, source: Source, at: usize) -> Self {
         let cache = configured(store);
         let cache = match at {
+            // A breaker keeps it away from the server, where there is most to be found.
             0 => cache,
             // Seats are few, and what is not confirmed soon counts as the whole tenant.
-            1 => cache.max_waiters(1).max_dirty(3),
+            1 => cache.max_waiters(1).max_dirty(3).breaker_failures(0),
             // Many runs pass their deadline and go on for their own client alone.
-            _ => cache.run_deadline(Duration::from_millis(14)).leases(false),
+            _ => cache.run_deadline(Duration::from_millis(14)).leases(false).breaker_failures(0),
         };
         let cache = cache.build().unwrap();
         let router = routes(source).layer(cache.layer());
