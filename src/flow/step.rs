@@ -32,16 +32,23 @@ pub(crate) async fn step<'a, T: Unpin>(
         return Err(StoreErrorKind::Unavailable.into());
     };
     let step = call(&*shared.store);
-    let answer = match step {
-        // No timer for a store that has answered already.
-        StoreFuture::Ready(_) => step.await,
-        StoreFuture::Pending(_) => tokio::time::timeout_at(deadline(), step)
+    let is_remote = matches!(step, StoreFuture::Pending(_));
+    let answer = if is_remote {
+        tokio::time::timeout_at(deadline(), step)
             .await
-            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into())),
+            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into()))
+    } else {
+        // No timer for a store that has answered already.
+        step.await
     };
-    tell(shared, pass, answer.as_ref().err());
-    if let Err(error) = &answer {
-        shared.note_error(name, error);
+    match &answer {
+        Err(error) => {
+            tell(shared, pass, Some(error));
+            shared.note_error(name, error);
+        }
+        Ok(_) if is_remote => tell(shared, pass, None),
+        // What was at hand says nothing about a server.
+        Ok(_) => {}
     }
     answer
 }

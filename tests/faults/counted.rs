@@ -8,7 +8,7 @@ use tower_response_cache::entry::{Millis, Snapshot};
 use tower_response_cache::key::{Glob, Names, ScopeNames, Space};
 use tower_response_cache::store::{
     Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped,
-    StoreFuture,
+    StoreErrorKind, StoreFuture,
 };
 
 /// All of them but pings are counted.
@@ -16,11 +16,17 @@ use tower_response_cache::store::{
 pub struct Counted<S> {
     inner: S,
     steps: AtomicU64,
+    /// Its invalidations do not get through.
+    is_deaf: bool,
 }
 
 impl<S: Store> Counted<S> {
     pub fn new(inner: S) -> Self {
-        Self { inner, steps: AtomicU64::new(0) }
+        Self { inner, steps: AtomicU64::new(0), is_deaf: false }
+    }
+
+    pub fn deaf(inner: S) -> Self {
+        Self { is_deaf: true, ..Self::new(inner) }
     }
 
     pub fn steps(&self) -> u64 {
@@ -85,7 +91,11 @@ impl<S: Store> Store for Counted<S> {
         scopes: &'a ScopeNames,
         mode: Mode,
     ) -> StoreFuture<'a, Invalidated> {
-        self.next().invalidate(scopes, mode)
+        let step = self.next().invalidate(scopes, mode);
+        if !self.is_deaf {
+            return step;
+        }
+        StoreFuture::pending(async { Err(StoreErrorKind::Unavailable.into()) })
     }
 
     fn fence<'a>(

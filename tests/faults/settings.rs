@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::counted::Counted;
 use crate::fixture::{Fixture, LOOKUP};
 use crate::support::app::{App, Source, gym_cache, request};
 use crate::support::fault_proxy::Mode;
@@ -136,6 +137,19 @@ async fn probes_are_nothing_to_wait_for_and_do_not_outlive_the_cache() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     drop(proxy);
+}
+
+/// As a near-cache has it: its hits say nothing of the server behind it.
+#[tokio::test]
+async fn what_is_at_hand_forgives_no_failure() {
+    let store = Counted::deaf(MemoryStore::new());
+    let app = App::with(gym_cache(std::sync::Arc::new(store)), Source::default());
+    app.warm("4", "/users/1").await;
+    for id in 2..20 {
+        app.put("4", &format!("/users/{id}"), "x").await;
+        app.get("4", "/users/1").await;
+    }
+    assert!(app.cache.stats().breaker_opened >= 1, "{:?}", app.cache.stats());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The instances: each a cache of its own with connections of its own, over one source of truth.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -84,7 +84,12 @@ impl Fleet {
         let owed = std::mem::take(&mut *self.owed.lock());
         for (tenant, glob) in owed {
             let cache = self.instances[0].cache.tenant(tenant).unwrap();
-            cache.delete_pattern(&glob).await.unwrap();
+            let began = Instant::now();
+            // The server may have come back just now.
+            while let Err(error) = cache.delete_pattern(&glob).await {
+                assert!(began.elapsed() < Duration::from_secs(10), "{error:?}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 }
