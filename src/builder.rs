@@ -199,6 +199,23 @@ impl CacheBuilder {
         self
     }
 
+    /// How large the header fields of a response may be for it to be stored, in bytes: names, values
+    /// and 4 for each field. 64 KiB if not set.
+    pub fn max_head(mut self, bytes: usize) -> Self {
+        self.settings.max_head = bytes;
+        self
+    }
+
+    /// How many bytes of response bodies may be in memory at once because runs read ahead of their
+    /// clients, all runs together: 256 MiB if not set. Over it, a body that has not ended is handed
+    /// over to its client and not stored, with `read-ahead` in `Stats` and in the log.
+    ///
+    /// What is being stored counts too, until it is, and each run may go over it by one frame.
+    pub fn max_read_ahead(mut self, bytes: usize) -> Self {
+        self.settings.max_read_ahead = bytes;
+        self
+    }
+
     /// The largest content of a request that is read for its key, in bytes, on
     /// [routes](Route::query_method) of QUERY and POST that do not say: 64 KiB if not set. So much may
     /// be in memory for each request that is under way. Over it a request goes past the cache, and
@@ -285,6 +302,13 @@ impl CacheBuilder {
     /// How many requests may wait for one run, 10,000 if not set; more run for themselves.
     pub fn max_waiters(mut self, count: usize) -> Self {
         self.settings.max_waiters = count;
+        self
+    }
+
+    /// For how many keys at once requests may wait for a run, 10,000 if not set: with more, who misses
+    /// runs by itself, and what that gets may not be stored.
+    pub fn max_flights(mut self, count: usize) -> Self {
+        self.settings.max_flights = count;
         self
     }
 
@@ -432,7 +456,12 @@ impl CacheBuilder {
             let setting = "max_variants".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "at least 1" });
         }
-        if settings.max_body > 256 << 20 {
+        if settings.max_head > 1 << 20 {
+            let setting = "max_head".to_owned();
+            return Err(ConfigError::OutOfRange { setting, allowed: "at most 1 MiB" });
+        }
+        let limits = self.declarations.routes.iter().filter_map(|route| route.max_body);
+        if limits.chain([settings.max_body]).any(|limit| limit > 256 << 20) {
             let setting = "max_body".to_owned();
             return Err(ConfigError::OutOfRange { setting, allowed: "at most 256 MiB" });
         }

@@ -68,7 +68,7 @@ impl Cache {
 
     /// What has happened so far in this process.
     pub fn stats(&self) -> Stats {
-        self.0.counters.snapshot(self.0.is_store_away())
+        self.0.counters.snapshot(self.0.is_store_away(), self.0.read_ahead.held())
     }
 
     /// Waits until no run, fill or invalidation of this process is under way in the background.

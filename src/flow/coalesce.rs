@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::time::{Instant, timeout_at};
 
-use super::flights::{Ending, Lead, Seat};
+use super::flights::{Ending, Full, Lead, Seat};
 use super::freshness::{may_share, may_share_on_error};
 use super::hit::{self, Served};
 use super::lease::Lease;
@@ -154,7 +154,10 @@ pub(super) async fn seat_next(
                     Ok(Ending::Private) | Err(_) => return NextSeat::Run(None),
                 }
             }
-            Seat::Full => return NextSeat::Run(None),
+            Seat::Full(why) => {
+                count(shared, why);
+                return NextSeat::Run(None);
+            }
         }
     }
 }
@@ -201,9 +204,12 @@ pub(super) async fn settle(
         let flight = match snapshot.as_ref().filter(|_| !alone) {
             Some(snapshot) => {
                 match shared.flights.board(&read.names, snapshot, shared.settings.max_waiters) {
-                    Seat::Join(_) | Seat::Full if refresh => return Course::Nothing,
+                    Seat::Join(_) | Seat::Full(_) if refresh => return Course::Nothing,
                     Seat::Join(flight) => Some(flight),
-                    Seat::Full => return Course::Run(Run::unshared()),
+                    Seat::Full(why) => {
+                        count(shared, why);
+                        return Course::Run(Run::unshared());
+                    }
                     Seat::Lead(lead) | Seat::LeadNext(lead, _) => {
                         leads.push(lead);
                         None
@@ -318,6 +324,7 @@ async fn ask(
                         Seat::Join(_) if leads.is_empty() => {
                             return ControlFlow::Continue(Some(snapshot));
                         }
+                        Seat::Full(why) => count(shared, why),
                         _ => {}
                     }
                 }
@@ -367,6 +374,13 @@ async fn ask(
                 });
             }
         }
+    }
+}
+
+fn count(shared: &Shared, why: Full) {
+    match why {
+        Full::Flight => shared.counters.over_waiters.increment(),
+        Full::Sky => shared.counters.over_flights.increment(),
     }
 }
 

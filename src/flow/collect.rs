@@ -50,11 +50,16 @@ pub(crate) async fn collect<R: Body<Data = Bytes>>(
                 };
                 size += data.len();
                 chunks.push(data.clone());
-                writer.push(frame);
-                if size > most {
-                    writer.hand_over(body);
-                    return Err(Broken::Uncacheable(Uncacheable::TooLarge));
-                }
+                let has_room = writer.push(frame);
+                let why = if size > most {
+                    Uncacheable::TooLarge
+                } else if !has_room && !body.is_end_stream() {
+                    Uncacheable::ReadAhead
+                } else {
+                    continue;
+                };
+                writer.hand_over(body);
+                return Err(Broken::Uncacheable(why));
             }
         }
     }

@@ -43,8 +43,10 @@ pub(crate) enum Ending {
 }
 
 /// All flights of one cache.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flights {
+    /// How many there may be of either kind.
+    most: usize,
     known: Mutex<HashMap<FlightKey, Joinable>>,
     blind: Mutex<HashMap<Box<str>, Blind>>,
 }
@@ -85,8 +87,17 @@ pub(crate) enum Seat {
     LeadNext(Lead, oneshot::Receiver<()>),
     /// Somebody else brings it.
     Join(Joinable),
+    /// There is none.
+    Full(Full),
+}
+
+/// Why there is no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
     /// The flight has as many joiners as it may have.
-    Full,
+    Flight,
+    /// There are as many flights as there may be.
+    Sky,
 }
 
 /// The duty to bring the answer of a flight. Dropping it without an answer tells the joiners to
@@ -107,10 +118,18 @@ enum Place {
 }
 
 impl Flights {
+    /// None yet, and at most so many of either kind.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, known: Mutex::default(), blind: Mutex::default() }
+    }
+
     /// A seat in the flight of this key under this snapshot, which may have `most` joiners.
     pub(crate) fn board(self: &Arc<Self>, names: &Names, snapshot: &Snapshot, most: usize) -> Seat {
-        match self.known.lock().entry((names.entry().into(), snapshot.clone())) {
+        let mut known = self.known.lock();
+        let is_full = known.len() >= self.most;
+        match known.entry((names.entry().into(), snapshot.clone())) {
             Slot::Occupied(slot) => slot.get().seat(most),
+            Slot::Vacant(_) if is_full => Seat::Full(Full::Sky),
             Slot::Vacant(slot) => {
                 let place = Place::Known(slot.key().clone());
                 let (lead, joinable) = self.new_lead(place);
@@ -125,7 +144,10 @@ impl Flights {
     pub(crate) fn board_next(self: &Arc<Self>, names: &Names, most: usize) -> Seat {
         let me = Arc::new(());
         let place = Place::Blind(names.entry().into(), Arc::clone(&me));
-        match self.blind.lock().entry(names.entry().into()) {
+        let mut blind = self.blind.lock();
+        let is_full = blind.len() >= self.most;
+        match blind.entry(names.entry().into()) {
+            Slot::Vacant(_) if is_full => Seat::Full(Full::Sky),
             Slot::Vacant(slot) => {
                 slot.insert(Blind { active: me, next: None });
                 Seat::Lead(self.new_lead(place).0)
@@ -160,7 +182,7 @@ impl Flights {
 impl Joinable {
     fn seat(&self, most: usize) -> Seat {
         if Arc::strong_count(&self.seats) > most {
-            return Seat::Full;
+            return Seat::Full(Full::Flight);
         }
         Seat::Join(self.clone())
     }

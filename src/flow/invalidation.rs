@@ -52,7 +52,11 @@ pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
     shared.counters.unconfirmed.increment();
     // A response may have asked for more than any that has been stored here, on another instance.
     let lives = Lives { one: MAX_TTL, all: shared.longest_life() };
-    if shared.dirty.mark(scopes, shared.settings.max_dirty, lives) {
+    let marked = shared.dirty.mark(scopes, shared.settings.max_dirty, lives);
+    if marked.widened {
+        shared.counters.widened.increment();
+    }
+    if marked.retry {
         shared.work.spawn(retry(Arc::clone(shared)));
     }
 }
@@ -140,6 +144,15 @@ struct Lives {
     all: Duration,
 }
 
+/// What came of a mark.
+#[derive(Clone, Copy, Debug)]
+struct Marked {
+    /// A task must be started that retries.
+    retry: bool,
+    /// There was no room, and it is of more than was asked for.
+    widened: bool,
+}
+
 /// How many whole tenants may be dirty for each scope that may be.
 const TENANTS: usize = 16;
 
@@ -187,9 +200,8 @@ impl Dirty {
         self.count.load(Ordering::Acquire)
     }
 
-    /// Marks the scopes, coarser where there is no room. Answers whether a task must be started
-    /// that retries.
-    fn mark(&self, scopes: &ScopeNames, most: usize, lives: Lives) -> bool {
+    /// Marks the scopes, coarser where there is no room.
+    fn mark(&self, scopes: &ScopeNames, most: usize, lives: Lives) -> Marked {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.marks += 1;
@@ -212,7 +224,8 @@ impl Dirty {
             state.everything = Some(Instant::now() + lives.all);
         }
         self.recount(state);
-        !std::mem::replace(&mut state.retrying, true)
+        let retry = !std::mem::replace(&mut state.retrying, true);
+        Marked { retry, widened: full }
     }
 
     /// What is to be tried, with the number of the newest mark each attempt answers for.
@@ -281,12 +294,14 @@ mod tests {
         let dirty = Dirty::default();
         let mut all = ScopeNames::new(&space("4"));
         all.push_all_tenants();
-        assert!(dirty.mark(&all, 2, LIFE));
-        for path in ["path:/a", "path:/b", "path:/c"] {
+        let first = dirty.mark(&all, 2, LIFE);
+        assert!(first.retry && !first.widened);
+        let widened = ["path:/a", "path:/b", "path:/c"].map(|path| {
             let mut scopes = ScopeNames::new(&space("4"));
             scopes.push(path);
-            dirty.mark(&scopes, 2, LIFE);
-        }
+            dirty.mark(&scopes, 2, LIFE).widened
+        });
+        assert_eq!(widened, [false, true, true]);
         assert!(dirty.covers(&names("4")));
         assert!(dirty.covers(&names("5")), "the other tenants are still to be invalidated");
         for (scopes, newest) in dirty.pending() {

@@ -18,7 +18,7 @@
 //! | `run` | the handler on a task of its own |
 //! | `solo` | the handler for one client alone |
 //! | `lease` | the right to run it |
-//! | `collect`, `pipe` | between the run and its client |
+//! | `collect`, `pipe`, `read_ahead` | between the run and its client |
 //! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
 //! | `plan` | whether a response is stored, for how long, and as what |
 //! | `fill` | it is stored, and given to those who wait |
@@ -47,6 +47,7 @@ mod origin;
 mod pipe;
 mod plan;
 mod read;
+mod read_ahead;
 mod run;
 mod search;
 mod shared;

@@ -3,7 +3,8 @@
 //! The run never waits for the client, who may read one byte a second: up to a limit it reads
 //! ahead, so that the body can be stored whatever the client does. Past the limit, or once it is
 //! clear that nothing will be stored, the run hands the rest of the body over and the client reads
-//! it as if there were no cache.
+//! it as if there were no cache. What is in memory for it counts against one bound for all runs, until
+//! both ends have let go of it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,6 +14,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
+
+use super::read_ahead::ReadAhead;
 
 /// The run's end.
 pub(crate) struct PipeWriter<R: Body>(Arc<Mutex<State<R>>>);
@@ -30,6 +33,11 @@ struct State<R: Body> {
     end: End<R>,
     reader: Option<Waker>,
     reader_gone: bool,
+    ahead: Arc<ReadAhead>,
+    /// How many bytes the run has passed on and still holds; `None` once it holds none.
+    held: Option<usize>,
+    /// How many of them the reader has not read.
+    unread: usize,
 }
 
 /// How the frames end.
@@ -46,25 +54,45 @@ enum End<R: Body> {
     Seen,
 }
 
+/// What the run holds of what it has passed on, until this is dropped.
+pub(crate) struct Held<R: Body>(Arc<Mutex<State<R>>>);
+
 /// A pipe for a body of this size.
-pub(crate) fn pipe<R: Body>(hint: SizeHint) -> (PipeWriter<R>, PipeReader<R>) {
+pub(crate) fn pipe<R: Body>(
+    hint: SizeHint,
+    ahead: &Arc<ReadAhead>,
+) -> (PipeWriter<R>, PipeReader<R>) {
     let state = Arc::new(Mutex::new(State {
         frames: VecDeque::new(),
         end: End::Open,
         reader: None,
         reader_gone: false,
+        ahead: Arc::clone(ahead),
+        held: Some(0),
+        unread: 0,
     }));
     (PipeWriter(Arc::clone(&state)), PipeReader { state, hint, rest: None })
 }
 
 impl<R: Body> PipeWriter<R> {
-    /// Passes a frame on.
-    pub(crate) fn push(&self, frame: Frame<Bytes>) {
+    /// The run's hold on what it passes on: for as long as it means to store it.
+    pub(crate) fn hold(&self) -> Held<R> {
+        Held(Arc::clone(&self.0))
+    }
+
+    /// Passes a frame on. Answers whether there is room to read further ahead.
+    pub(crate) fn push(&self, frame: Frame<Bytes>) -> bool {
         let mut state = self.0.lock();
+        let bytes = frame.data_ref().map_or(0, Bytes::len);
+        let held = state.held.is_some();
+        state.held = state.held.map(|held| held + bytes);
         if !state.reader_gone {
             state.frames.push_back(frame);
+            state.unread += bytes;
         }
+        let has_room = if held || !state.reader_gone { state.ahead.add(bytes) } else { true };
         Self::wake(state);
+        has_room
     }
 
     /// Ends the body.
@@ -109,6 +137,11 @@ impl<R: Body<Data = Bytes>> PipeReader<R> {
         }
         let mut state = self.state.lock();
         if let Some(frame) = state.frames.pop_front() {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            state.unread -= bytes;
+            if state.held.is_none() {
+                state.ahead.sub(bytes);
+            }
             drop(state);
             if let Some(data) = frame.data_ref() {
                 self.hint = less(&self.hint, data.len() as u64);
@@ -161,10 +194,23 @@ impl<R: Body> Drop for PipeReader<R> {
     fn drop(&mut self) {
         let mut state = self.state.lock();
         state.reader_gone = true;
+        let unread = std::mem::take(&mut state.unread);
+        if state.held.is_none() {
+            state.ahead.sub(unread);
+        }
         let frames = std::mem::take(&mut state.frames);
         let end = std::mem::replace(&mut state.end, End::Seen);
         drop(state);
         drop((frames, end));
+    }
+}
+
+impl<R: Body> Drop for Held<R> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if let Some(held) = state.held.take() {
+            state.ahead.sub(held - state.unread);
+        }
     }
 }
 

@@ -21,8 +21,8 @@ use crate::protocol::groups::{self, MAX_GROUP, MAX_GROUPS};
 use crate::protocol::permission::{confined_fields, storable_rfc9111};
 use crate::protocol::vary::{self, Vary};
 use crate::protocol::{
-    CacheControl, Extent, StorableRules, Uncacheable, body_refusal, conditional, etag, initial_age,
-    lifetime, response_refusal, strip,
+    CacheControl, Extent, StorableRules, Uncacheable, body_refusal, conditional, etag, head_size,
+    initial_age, lifetime, response_refusal, strip,
 };
 
 /// How a response is to be stored, worked out from its head.
@@ -90,6 +90,10 @@ impl Plan {
         };
         if hint.lower() > most as u64 {
             return Err(Uncacheable::TooLarge);
+        }
+        // Before anything is remembered of what they say.
+        if head_size(&parts.headers) > shared.settings.max_head {
+            return Err(Uncacheable::HeadTooLarge);
         }
         let fresh_until = now.saturating_add_signed(times.fresh);
         let mut unstored: Vec<_> = confined_fields(&control).cloned().collect();

@@ -205,7 +205,9 @@ async fn fly<S, B>(
         let _ = reply.send(Ok(response));
         return;
     }
-    let (writer, reader) = pipe(body.size_hint());
+    let (writer, reader) = pipe(body.size_hint(), &shared.read_ahead);
+    // Until the response is stored, or is not to be.
+    let _held = writer.hold();
     let stored_parts = clone_parts(&parts);
     let mut parts_out = parts;
     if run.snapshot.is_some() {
@@ -366,6 +368,9 @@ where
 /// The response can't be shared: waiters go their own way, and so does who comes soon.
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.counters.uncacheable.increment();
+    if why == Uncacheable::ReadAhead {
+        shared.counters.over_read_ahead.increment();
+    }
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
     if why.is_of_request() {
         // The next request may have what this one could not.
@@ -377,7 +382,7 @@ fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
 /// There is no answer to share: an error, a body that broke, or nothing in time. The next attempt
 /// may end the same, so whoever waits, or comes soon, does not queue for it one after the other.
 pub(super) fn leave_alone(shared: &Shared, read: &Read, run: &mut Run) {
-    shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
+    shared.remember_uncacheable(&read.names);
     run.make_private();
 }
 

@@ -233,5 +233,9 @@ mod tests {
         assert!(searches.known(2).is_none());
         searches.learn(1, None);
         assert!(searches.known(1).is_none());
+        for path in 0..2 * PATHS as u64 {
+            searches.learn(path, utm.as_ref());
+        }
+        assert!(searches.rules.len() <= PATHS);
     }
 }

@@ -10,11 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::capacity::Capacity;
 use super::flights::Flights;
 use super::invalidation::Dirty;
+use super::read_ahead::ReadAhead;
 use super::search::Searches;
 use super::step::{Gate, is_away};
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
-use crate::key::QueryLimits;
+use crate::key::{Names, QueryLimits};
 use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) flights: Arc<Flights>,
     pub(crate) capacity: Capacity,
+    pub(crate) read_ahead: Arc<ReadAhead>,
     pub(crate) variants: Variants,
     pub(crate) searches: Searches,
     pub(crate) uncacheables: Uncacheables,
@@ -60,12 +62,15 @@ pub(crate) struct Settings {
     /// Spellings of a target that an origin may tell apart are told apart.
     pub(crate) exact_targets: bool,
     pub(crate) max_body: usize,
+    pub(crate) max_head: usize,
     pub(crate) max_request_body: usize,
     pub(crate) request_body_timeout: Duration,
     pub(crate) max_key: usize,
     pub(crate) max_variant: usize,
     pub(crate) max_parameters: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) max_flights: usize,
+    pub(crate) max_read_ahead: usize,
     pub(crate) max_dirty: usize,
     pub(crate) max_variants: u32,
     pub(crate) normalise: Normalise,
@@ -101,12 +106,15 @@ impl Default for Settings {
             refuse_without_tenant: false,
             exact_targets: false,
             max_body: 1 << 20,
+            max_head: 64 << 10,
             max_request_body: 64 << 10,
             request_body_timeout: Duration::from_secs(10),
             max_key: 1024,
             max_variant: 256,
             max_parameters: 64,
             max_waiters: 10_000,
+            max_flights: 10_000,
+            max_read_ahead: 256 << 20,
             max_dirty: 10_000,
             max_variants: 1024,
             normalise: Normalise::default(),
@@ -194,9 +202,10 @@ impl Shared {
             gate,
             rules,
             capacity: Capacity::new(&settings),
+            flights: Arc::new(Flights::new(settings.max_flights)),
+            read_ahead: Arc::new(ReadAhead::new(settings.max_read_ahead)),
             settings,
             counters: Counters::default(),
-            flights: Arc::default(),
             variants: Variants::default(),
             searches: Searches::default(),
             uncacheables: Uncacheables::default(),
@@ -218,6 +227,13 @@ impl Shared {
         match self.settings.attitude {
             Attitude::Routes => Effect::default(),
             Attitude::Rfc9111 => Effect::of_http(),
+        }
+    }
+
+    /// Remembers for a while that the answer of this key could not be shared.
+    pub(super) fn remember_uncacheable(&self, names: &Names) {
+        if !self.uncacheables.remember(names, self.settings.uncacheable_memory) {
+            self.counters.unremembered.increment();
         }
     }
 

@@ -7,7 +7,7 @@ use http_body::Body;
 use tokio::time::{Instant, sleep_until};
 
 use super::capacity::{self, Turn};
-use super::collect::collect;
+use super::collect::{Broken, collect};
 use super::flights::Lead;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
@@ -16,6 +16,7 @@ use super::read::{Read, shed};
 use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
+use crate::protocol::Uncacheable;
 use crate::telemetry::Bypass;
 
 /// Runs the handler for one request, whose response is not stored. `lead`, if there is one, keeps
@@ -77,12 +78,17 @@ where
     let body = match lead {
         // The handler is at work as long as its body comes, however slowly its client reads it.
         Some(lead) if hint.exact().is_none() && !body.is_end_stream() => {
-            let (writer, reader) = pipe(hint);
+            let (writer, reader) = pipe(hint, &shared.read_ahead);
+            let held = writer.hold();
             let most = read.route.max_body.unwrap_or(shared.settings.max_body);
             let body = Box::pin(body);
-            shared.work.spawn(async move {
-                let _ = collect(body, writer, most, deadline).await;
-                drop((lead, place));
+            let work = shared.work.clone();
+            work.spawn(async move {
+                let collected = collect(body, writer, most, deadline).await;
+                if let Err(Broken::Uncacheable(Uncacheable::ReadAhead)) = collected {
+                    shared.counters.over_read_ahead.increment();
+                }
+                drop((lead, place, held));
             });
             ResponseBody::piped(reader)
         }
@@ -92,5 +98,5 @@ where
 }
 
 fn leave_alone(shared: &Shared, read: &Read) {
-    shared.uncacheables.remember(&read.names, shared.settings.uncacheable_memory);
+    shared.remember_uncacheable(&read.names);
 }

@@ -23,7 +23,8 @@ struct Keys {
 const MOST: usize = 10_000;
 
 impl Uncacheables {
-    pub(crate) fn remember(&self, names: &Names, span: Duration) {
+    /// Answers whether there was room for it.
+    pub(crate) fn remember(&self, names: &Names, span: Duration) -> bool {
         let now = Instant::now();
         let mut keys = self.0.lock();
         if keys.until.len() >= MOST {
@@ -33,10 +34,11 @@ impl Uncacheables {
                 keys.swept = Some(now);
             }
             if keys.until.len() >= MOST {
-                return;
+                return keys.until.contains_key(&names.entry_digest());
             }
         }
         keys.until.insert(names.entry_digest(), now + span);
+        true
     }
 
     pub(crate) fn forget(&self, names: &Names) {
@@ -47,5 +49,26 @@ impl Uncacheables {
         let keys = self.0.lock();
         !keys.until.is_empty()
             && keys.until.get(&names.entry_digest()).is_some_and(|until| *until > Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::Space;
+
+    #[test]
+    fn of_no_more_keys_is_it_remembered() {
+        let keys = Uncacheables::default();
+        let space = Space::new(&"gym".into(), "4");
+        let names = |number: usize| Names::new(&space, "GET", &format!("/users/{number}"));
+        let long = Duration::from_secs(60);
+        assert!((0..MOST).all(|number| keys.remember(&names(number), long)));
+        assert!(!keys.remember(&names(MOST), long));
+        assert!(!keys.knows(&names(MOST)) && keys.knows(&names(0)));
+        assert!(keys.remember(&names(0), long), "it is remembered already");
+        keys.forget(&names(0));
+        assert!(keys.remember(&names(MOST), long));
+        assert_eq!(keys.0.lock().until.len(), MOST);
     }
 }

@@ -30,6 +30,9 @@ const KEYS: usize = 10_000;
 /// By how many fields a response may vary, beside those that are in the key.
 const MOST_FIELDS: usize = 16;
 
+/// How long their names may be together, in bytes.
+const MOST_BYTES: usize = 1024;
+
 impl Default for Variants {
     fn default() -> Self {
         Self { any: AtomicBool::new(false), fields: Cache::new(KEYS) }
@@ -59,6 +62,9 @@ impl Variants {
                 }
                 all.push(field.clone());
             }
+        }
+        if all.iter().map(|name| name.as_str().len()).sum::<usize>() > MOST_BYTES {
+            return None;
         }
         all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         let all: Arc<[HeaderName]> = all.into();
@@ -159,6 +165,19 @@ mod tests {
         assert_eq!(variants.learn(&key, &many).unwrap().len(), MOST_FIELDS);
         assert!(variants.learn(&key, &[name(MOST_FIELDS + 1)]).is_none());
         assert_eq!(variants.known(&key).unwrap().len(), MOST_FIELDS);
+        let long = HeaderName::try_from("x".repeat(MOST_BYTES + 1)).unwrap();
+        assert!(variants.learn(&Names::new(&space, "GET", "/long"), &[long]).is_none());
         assert!(variants.known(&Names::new(&space, "GET", "/other")).is_none());
+    }
+
+    #[test]
+    fn of_no_more_keys_is_anything_remembered() {
+        let variants = Variants::default();
+        let space = Space::new(&"gym".into(), "4");
+        for number in 0..2 * KEYS {
+            let key = Names::new(&space, "GET", &format!("/users/{number}"));
+            variants.learn(&key, &[HeaderName::from_static("accept")]);
+        }
+        assert!(variants.fields.len() <= KEYS);
     }
 }

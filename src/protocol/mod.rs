@@ -33,4 +33,4 @@ pub use self::lifetime::lifetime;
 pub use self::request::{
     Credentials, RequestBypass, bypass_beside_content, bypass_by_request, has_credentials,
 };
-pub use self::storable::{StorableRules, Uncacheable, body_refusal, response_refusal};
+pub use self::storable::{StorableRules, Uncacheable, body_refusal, head_size, response_refusal};

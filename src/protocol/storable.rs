@@ -44,6 +44,10 @@ pub enum Uncacheable {
     Length,
     /// Its body is over the limit.
     TooLarge,
+    /// Its header fields are over the limit.
+    HeadTooLarge,
+    /// All that is read ahead of slow clients is over the limit, so that it was not read to its end.
+    ReadAhead,
     /// It answers a method whose answers are not stored (RFC 9111 3).
     Method,
     /// The request had `no-store` (RFC 9111 5.2.1.5).
@@ -57,10 +61,11 @@ pub enum Uncacheable {
 }
 
 impl Uncacheable {
-    /// Whether it is for what the request said, so that it tells nothing of other requests' answers.
+    /// Whether it is for what the request said, or for what others were doing at the time, so that it
+    /// tells nothing of other requests' answers.
     #[must_use]
     pub fn is_of_request(self) -> bool {
-        matches!(self, Self::RequestNoStore | Self::Authorization | Self::Method)
+        matches!(self, Self::RequestNoStore | Self::Authorization | Self::Method | Self::ReadAhead)
     }
 
     /// A short name, as used in `Cache-Status` and for the labels of metrics.
@@ -82,6 +87,8 @@ impl Uncacheable {
             Self::Expired => "expired",
             Self::Length => "length",
             Self::TooLarge => "too-large",
+            Self::HeadTooLarge => "head-too-large",
+            Self::ReadAhead => "read-ahead",
             Self::Method => "method",
             Self::RequestNoStore => "request-no-store",
             Self::Authorization => "authorization",
@@ -167,6 +174,13 @@ pub(super) fn content_refusal(headers: &HeaderMap, max_body: u64) -> Option<Unca
         Ok(Some(length)) if length > max_body => Some(Uncacheable::TooLarge),
         Ok(_) => None,
     }
+}
+
+/// How many bytes these fields take: each its name, its value, and 4 for what stands between them in
+/// HTTP/1.1.
+#[must_use]
+pub fn head_size(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Why a body that has ended is not to be stored: `length` bytes, with or without `trailers`,

@@ -22,6 +22,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// Whether the breaker is open: the store is taken to be away, and not asked.
             pub breaker_open: bool,
+            /// How many bytes of bodies are in memory now because runs read ahead of their clients.
+            pub read_ahead: usize,
         }
 
         #[derive(Debug, Default)]
@@ -30,8 +32,8 @@ macro_rules! counters {
         }
 
         impl Counters {
-            pub(crate) fn snapshot(&self, breaker_open: bool) -> Stats {
-                Stats { $($name: self.$name.load(),)* breaker_open }
+            pub(crate) fn snapshot(&self, breaker_open: bool, read_ahead: usize) -> Stats {
+                Stats { $($name: self.$name.load(),)* breaker_open, read_ahead }
             }
         }
     };
@@ -58,6 +60,14 @@ counters! {
     runs,
     /// Requests that found no room for a run within the time to wait for one.
     over_capacity,
+    /// Requests that found as many waiting for a run as may, and did not wait for it.
+    over_waiters,
+    /// Requests that missed while as many keys were waited for as may be, and so wait for nobody.
+    over_flights,
+    /// Responses that were not stored since too much was being read ahead of slow clients.
+    over_read_ahead,
+    /// Keys whose answer could not be shared and that are not remembered, since too many are.
+    unremembered,
     /// Responses stored.
     stored,
     /// Responses that may not be stored.
@@ -78,6 +88,9 @@ counters! {
     invalidations,
     /// Invalidations that the store did not confirm at once.
     unconfirmed,
+    /// Unconfirmed invalidations that count for the whole tenant, or for all, since too many others
+    /// are not confirmed.
+    widened,
     /// Mutating requests that ran without the fence that their rule asks for.
     unfenced,
 }
