@@ -1,6 +1,7 @@
 //! Asking the store, and judging what it has.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
@@ -9,10 +10,11 @@ use super::freshness::{self, Freshness};
 use super::read::Read;
 use super::shared::Shared;
 use super::step::{after, step};
-use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
-use crate::key::ScopeNames;
+use crate::entry::{Content, DecodeError, Entry, Generation, Id, Millis, Snapshot};
+use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
-use crate::store::{Found, StoreError};
+use crate::store::{Found, StoreError, StoreErrorKind};
+use crate::telemetry::Counters;
 
 /// What an entry is good for.
 #[derive(Debug)]
@@ -149,14 +151,39 @@ pub(super) fn groups_of(read: &Read, entry: &Entry) -> ScopeNames {
 }
 
 /// Reads what the store has under these names, within the time that a look-up may take.
-async fn look_up(shared: &Shared, read: &mut Read) -> Result<Found, StoreError> {
+async fn look_up(shared: &Arc<Shared>, read: &mut Read) -> Result<Found, StoreError> {
     let deadline = || read.patience.deadline(shared);
-    let found = step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await?;
-    if found.near {
-        shared.counters.near.increment();
+    let found = step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await;
+    match &found {
+        Ok(found) if found.near => shared.counters.near.increment(),
+        Err(error) if error.kind() == StoreErrorKind::Timeout => trim(shared, &read.names),
+        Ok(_) | Err(_) => {}
     }
-    Ok(found)
+    found
 }
+
+/// A value that is too large to come in time would let every look-up of it fail, and with those that
+/// wait behind it on the connection open the breaker: it would never be seen, and so never be
+/// removed. So its size is asked for. One at a time, since most look-ups that take too long do so for
+/// other reasons.
+fn trim(shared: &Arc<Shared>, names: &Names) {
+    let Ok(turn) = Arc::clone(&shared.trims).try_acquire_owned() else { return };
+    let (shared, names) = (Arc::clone(shared), names.clone());
+    shared.clone().work.spawn(async move {
+        let _turn = turn;
+        // What has been asked for is still on its way.
+        let _ = tokio::time::timeout(LONG, shared.gate.passable()).await;
+        let most = shared.max_frame() as u64;
+        let trimmed = step(&shared, "trim", after(LONG), |store| store.trim(&names, most)).await;
+        if let Ok(true) = trimmed {
+            shared.counters.oversized.increment();
+            tracing::warn!("a stored value was larger than any entry, and has been removed");
+        }
+    });
+}
+
+/// How long the removal of what is too large may take.
+const LONG: Duration = Duration::from_secs(5);
 
 /// The responses of the key are stored by what the request says in these fields.
 struct Varies(Vec<HeaderName>);
@@ -166,17 +193,19 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     let miss = |unusable| Ok(Verdict::miss(unusable));
     let names = &read.names;
     let Some(frame) = &found.entry else { return miss(false) };
+    if frame.len() > shared.max_frame() {
+        // Not even to be looked through: nothing that is stored here is so large.
+        shared.counters.oversized.increment();
+        tracing::warn!(bytes = frame.len(), "a stored value is larger than any entry; removing it");
+        discard(shared, names, frame);
+        return miss(true);
+    }
     let entry = match Entry::decode(frame.clone()) {
         Ok(entry) => entry,
         Err(error) => {
-            shared.counters.corrupt.increment();
+            count(&shared.counters, error);
             tracing::warn!(error = %error, "a stored entry does not decode; removing it");
-            let (shared, names, seen) = (Arc::clone(shared), names.clone(), frame.clone());
-            shared.clone().work.spawn(async move {
-                let deadline = after(shared.settings.fill_timeout);
-                let step = step(&shared, "discard", deadline, |store| store.discard(&names, &seen));
-                let _ = step.await;
-            });
+            discard(shared, names, frame);
             return miss(true);
         }
     };
@@ -186,6 +215,9 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         shared.counters.mismatched.increment();
         tracing::error!("the store answered with the entry of another key");
         shared.store.distrust(found);
+        // Bytes that were moved stay where no answer is stored over them. If the reply was another's
+        // they are not there, and nothing is removed.
+        discard(shared, names, frame);
         return miss(true);
     }
     match entry.content {
@@ -230,6 +262,27 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
             Verdict::Miss { unusable, reason, held: of_use.then(|| Box::new(held)) }
         }
     })
+}
+
+/// Has what was found removed, if it is still there unchanged. Nobody waits for it.
+fn discard(shared: &Arc<Shared>, names: &Names, seen: &Bytes) {
+    let (shared, names, seen) = (Arc::clone(shared), names.clone(), seen.clone());
+    shared.clone().work.spawn(async move {
+        let deadline = after(shared.settings.fill_timeout);
+        let _ = step(&shared, "discard", deadline, |store| store.discard(&names, &seen)).await;
+    });
+}
+
+fn count(counters: &Counters, why: DecodeError) {
+    counters.corrupt.increment();
+    let reason = match why {
+        DecodeError::Magic => &counters.foreign,
+        DecodeError::Version(_) => &counters.other_version,
+        DecodeError::Truncated => &counters.truncated,
+        DecodeError::Checksum => &counters.bad_checksum,
+        DecodeError::Malformed => &counters.malformed,
+    };
+    reason.increment();
 }
 
 /// With what the client is told of its freshness.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::capacity::Capacity;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) searches: Searches,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
+    /// Who may have what is too large removed.
+    pub(super) trims: Arc<Semaphore>,
     /// The longest time for which an entry was stored here.
     pub(crate) longest_kept: AtomicU64,
     /// Runs, fills and invalidations that nobody waits for.
@@ -210,6 +213,7 @@ impl Shared {
             searches: Searches::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
+            trims: Arc::new(Semaphore::new(1)),
             longest_kept: AtomicU64::new(0),
             work,
         }
@@ -220,6 +224,15 @@ impl Shared {
     pub(crate) fn longest_life(&self) -> Duration {
         let kept = Duration::from_millis(self.longest_kept.load(Ordering::Relaxed));
         self.rules.longest_life().max(kept + SLACK)
+    }
+
+    /// How large a frame can be that a cache with these settings stores.
+    pub(super) fn max_frame(&self) -> usize {
+        // Stamps, groups with their names, and what announces each field.
+        const REST: usize = 64 << 10;
+        let routes = self.rules.routes.iter().filter_map(|route| route.max_body);
+        let body = routes.fold(self.settings.max_body, usize::max);
+        body.saturating_add(self.settings.max_head.saturating_mul(2)).saturating_add(REST)
     }
 
     /// What a write does to its own path, beside what rules say.

@@ -58,6 +58,7 @@ pub use self::reading::{
 pub use self::removal::{
     delete_pattern_refuses_fills_under_way, delete_pattern_removes_what_matches_in_one_tenant,
     discard_removes_only_what_was_seen, remove_takes_one_entry,
+    trim_removes_only_what_is_too_large,
 };
 pub use self::scopes::{
     all_tenants_are_reached_at_once, fence_closes_until_it_is_lifted, fence_ends_at_its_deadline,
@@ -119,6 +120,7 @@ pub async fn all(store: &dyn Store) {
 
     remove_takes_one_entry(store).await;
     discard_removes_only_what_was_seen(store).await;
+    trim_removes_only_what_is_too_large(store).await;
     delete_pattern_removes_what_matches_in_one_tenant(store).await;
     delete_pattern_refuses_fills_under_way(store).await;
 }

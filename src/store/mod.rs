@@ -184,6 +184,18 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Removes the entry if it still holds exactly `seen`. Answers whether it did.
     fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool>;
 
+    /// Removes the entry if it is longer than `most` bytes, and answers whether it was: for what
+    /// somebody else wrote there. A store whose look-up may be too slow for such a value should do so
+    /// without reading it, which is not what the default does.
+    fn trim<'a>(&'a self, names: &'a Names, most: u64) -> StoreFuture<'a, bool> {
+        StoreFuture::pending(async move {
+            match self.lookup(names).await?.entry {
+                Some(frame) if frame.len() as u64 > most => self.discard(names, &frame).await,
+                _ => Ok(false),
+            }
+        })
+    }
+
     /// Removes every entry of the tenant whose key text matches `glob`, and answers how many.
     ///
     /// Moves all of the tenant's epochs, searches and removes in batches, and moves the epochs
@@ -294,6 +306,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
         (**self).discard(names, seen)
+    }
+
+    fn trim<'a>(&'a self, names: &'a Names, most: u64) -> StoreFuture<'a, bool> {
+        (**self).trim(names, most)
     }
 
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {

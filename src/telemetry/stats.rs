@@ -74,10 +74,22 @@ counters! {
     uncacheable,
     /// Fills that the store refused because something had moved.
     refused,
-    /// Stored bytes that did not decode.
+    /// Stored bytes that did not decode, for whatever reason. Each is in one of the next five, too.
     corrupt,
+    /// Stored bytes that do not begin as an entry does: somebody else wrote them.
+    foreign,
+    /// Stored bytes of another version of the format, as during a rolling update.
+    other_version,
+    /// Stored bytes that end too early.
+    truncated,
+    /// Stored bytes that do not match their checksum.
+    bad_checksum,
+    /// Stored bytes that match their checksum and hold what no cache writes.
+    malformed,
     /// Stored bytes that were the answer to something else.
     mismatched,
+    /// Stored values that are larger than any entry of this cache.
+    oversized,
     /// Steps that the store failed to do, or not in time.
     store_errors,
     /// Times that the breaker has opened, since the store did not answer.

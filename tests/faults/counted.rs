@@ -119,6 +119,11 @@ impl<S: Store> Store for Counted<S> {
         self.next().discard(names, seen)
     }
 
+    fn trim<'a>(&'a self, names: &'a Names, most: u64) -> StoreFuture<'a, bool> {
+        // Asked for in the background, after a look-up that was counted.
+        self.inner.trim(names, most)
+    }
+
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         self.next().delete_pattern(space, glob)
     }

@@ -225,6 +225,10 @@ impl<S: Store> Store for Twisted<S> {
         self.step(self.inner.discard(names, seen))
     }
 
+    fn trim<'a>(&'a self, names: &'a Names, most: u64) -> StoreFuture<'a, bool> {
+        self.step(self.inner.trim(names, most))
+    }
+
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         self.step(self.inner.delete_pattern(space, glob))
     }

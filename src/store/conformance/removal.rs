@@ -52,6 +52,21 @@ pub async fn discard_removes_only_what_was_seen(store: &dyn Store) {
     }
 }
 
+/// [`Store::trim`] removes an entry that is larger than it may be, and no other.
+pub async fn trim_removes_only_what_is_too_large(store: &dyn Store) {
+    let bench = Bench::new(store);
+    let names = bench.names("/a", &["path:/a"]);
+    let trim = async |most| store.trim(&names, most).await.expect("trim answers");
+    assert!(!trim(0).await);
+    let snapshot = bench.granted(&names).await;
+    let entry = Bytes::from(vec![b'x'; 1000]);
+    assert_eq!(bench.fill(&names, &snapshot, &entry).await, Filled::Stored);
+    assert!(!trim(1000).await);
+    assert_eq!(bench.lookup(&names).await.entry.as_ref(), Some(&entry));
+    assert!(trim(999).await);
+    assert_eq!(bench.lookup(&names).await.entry, None);
+}
+
 /// [`Store::delete_pattern`] removes the entries whose text matches, counts them, and touches no
 /// other entry, no other tenant and no other namespace.
 pub async fn delete_pattern_removes_what_matches_in_one_tenant(store: &dyn Store) {

@@ -260,6 +260,10 @@ impl RedisStore {
         self.ask(Script::Discard, &[names.entry()], &[length.as_bytes(), first, last]).await
     }
 
+    pub(super) async fn do_trim(&self, names: &Names, most: u64) -> Result<bool, StoreError> {
+        self.ask(Script::Trim, &[names.entry()], &[most.to_string().as_bytes()]).await
+    }
+
     /// Calls a script that answers yes or no.
     async fn ask(&self, script: Script, keys: &[&str], args: &[&[u8]]) -> Result<bool, StoreError> {
         let mut link = self.links.link().await?;

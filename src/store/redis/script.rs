@@ -15,10 +15,11 @@ pub(super) enum Script {
     Lift,
     Remove,
     Discard,
+    Trim,
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Miss,
         Self::Stamp,
         Self::Fill,
@@ -29,6 +30,7 @@ impl Script {
         Self::Lift,
         Self::Remove,
         Self::Discard,
+        Self::Trim,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -43,6 +45,7 @@ impl Script {
             Self::Lift => include_str!("scripts/lift.lua"),
             Self::Remove => include_str!("scripts/remove.lua"),
             Self::Discard => include_str!("scripts/discard.lua"),
+            Self::Trim => include_str!("scripts/trim.lua"),
         }
     }
 
@@ -58,6 +61,7 @@ impl Script {
             Self::Lift => "lift",
             Self::Remove => "remove",
             Self::Discard => "discard",
+            Self::Trim => "trim",
         }
     }
 }

@@ -173,6 +173,10 @@ impl Store for RedisStore {
         StoreFuture::pending(self.do_discard(names, seen))
     }
 
+    fn trim<'a>(&'a self, names: &'a Names, most: u64) -> StoreFuture<'a, bool> {
+        StoreFuture::pending(self.do_trim(names, most))
+    }
+
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         StoreFuture::pending(self.do_delete_pattern(space, glob))
     }

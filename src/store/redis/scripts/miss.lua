@@ -45,13 +45,18 @@ local function prolong(name)
   if left >= 0 and left < keep / 2 then redis.call('PEXPIRE', name, 2 * keep) end
 end
 
+-- Whatever closes a scope says until when: closed for ever is nobody's fence, and counts as lost.
+local function is_closed(name, value)
+  return #value == 17 and string.sub(value, 1, 1) == 'c' and redis.call('PTTL', name) >= 0
+end
+
 local closed = false
 local stamps = {}
 for i = 1, n do
   local name = KEYS[3 + i]
   local value = read(name)
   local size = #value
-  if size == 17 and string.sub(value, 1, 1) == 'c' then
+  if is_closed(name, value) then
     closed = true
     stamps[i] = ''
   elseif size >= 16 and size <= 64 and size % 16 == 0 then

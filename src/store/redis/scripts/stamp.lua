@@ -31,7 +31,10 @@ local reply = {0}
 for i = 2, #KEYS do
   local value = read(KEYS[i])
   local size = #value
-  if size == 17 and string.sub(value, 1, 1) == 'c' then return {3} end
+  -- Closed for ever is not closed by a fence, and counts as none.
+  if size == 17 and string.sub(value, 1, 1) == 'c' and redis.call('PTTL', KEYS[i]) >= 0 then
+    return {3}
+  end
   -- A value of a foreign type or size counts as none.
   reply[i] = size >= 16 and size <= 64 and size % 16 == 0 and string.sub(value, 1, 16)
 end
