@@ -30,10 +30,10 @@ async fn router(settings: Settings, items: Items) -> Result<Router, Box<dyn Erro
         "bare" => Ok(bare(&items)),
         "handwritten" => handwritten(&settings, items).await,
         "redis" | "near" | "strict" | "memory" => layered(&settings, items).await,
-        mode => Err(format!(
-            "MODE={mode}: expected bare, handwritten, redis, near, strict or memory"
-        )
-        .into()),
+        mode => {
+            Err(format!("MODE={mode}: expected bare, handwritten, redis, near, strict or memory")
+                .into())
+        }
     }
 }
 
