@@ -11,4 +11,5 @@ mod planted;
 mod read_ahead;
 #[cfg(feature = "redis")]
 mod redis_values;
+mod tenants;
 mod wrong_bytes;

@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use super::holdings::Holdings;
 use crate::entry::{Generation, Id, Millis, Snapshot};
 use crate::store::{LeaseToken, Mode, Refusal};
 
@@ -177,6 +178,7 @@ impl Scopes {
 #[derive(Debug, Default)]
 pub(super) struct Tenant {
     pub(super) scopes: Scopes,
+    pub(super) holdings: Holdings,
     epochs: HashMap<Box<str>, Timed<Id>>,
     leases: HashMap<Box<str>, Timed<(LeaseToken, Snapshot)>>,
     sweep_at: usize,

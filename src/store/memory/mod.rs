@@ -1,7 +1,10 @@
 //! The embedded store: everything in this process, bounded in bytes.
 
+mod holdings;
 mod metadata;
 mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,8 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use parking_lot::RwLock;
 use quick_cache::OptionsBuilder;
-use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
+use quick_cache::sync::{Cache as Map, DefaultLifecycle};
 
+use self::holdings::{Kept, Room, Share, Shelf};
 use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
 use super::{
@@ -29,6 +33,11 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 /// that are used least; what it knows of scopes and tenants takes a quarter as much at most. What it
 /// holds is gone when it is dropped.
 ///
+/// A tenant that asks for any number of keys gives up its own entries, and not those of others: once
+/// the store is full, one that holds more than a quarter of it makes room for its next entry
+/// among its own. With [`tenant_limit`](Self::tenant_limit) it holds no more than that even where
+/// there is room. So does one that has the more of the metadata: its own is forgotten first.
+///
 /// ```
 /// use tower_response_cache::{Cache, MemoryStore, Route, Tenant};
 ///
@@ -42,7 +51,11 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 pub struct MemoryStore {
     run: RunId,
     clock: Arc<dyn Clock>,
-    entries: Entries<Box<str>, Kept, Weighter>,
+    entries: Entries,
+    /// What is in each of their shards.
+    shelves: Box<[Arc<Shelf>]>,
+    /// How much of them may be one tenant's.
+    share: Share,
     tenants: RwLock<HashMap<Space, Arc<RwLock<Tenant>>>>,
     /// Generations of all tenants at once, one a namespace.
     everybody: RwLock<Scopes>,
@@ -83,15 +96,18 @@ impl MemoryStore {
             .estimated_items_capacity(usize::try_from(bytes / 4096).unwrap_or(usize::MAX).max(16))
             .build()
             .expect("both capacities are set");
+        let entries = Map::with_options(
+            options,
+            Weighter,
+            quick_cache::DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        );
         Self {
             run: RunId(nonce()),
             clock,
-            entries: Entries::with_options(
-                options,
-                Weighter,
-                quick_cache::DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
+            share: Share { bytes: bytes / 4, is_strict: false },
+            shelves: (0..entries.num_shards()).map(|_| Arc::default()).collect(),
+            entries,
             tenants: RwLock::default(),
             everybody: RwLock::default(),
             metadata: AtomicUsize::new(0),
@@ -99,10 +115,33 @@ impl MemoryStore {
         }
     }
 
+    /// Lets no tenant hold more than `bytes` of names and entries, whether the store is full or not; an
+    /// entry that is larger by itself is refused. If not set, a tenant may hold what nobody else
+    /// needs, and a quarter of the store where others do.
+    ///
+    /// What belongs to no tenant counts as one tenant's.
+    ///
+    /// ```
+    /// use tower_response_cache::MemoryStore;
+    ///
+    /// let store = MemoryStore::with_capacity(64 << 20).tenant_limit(4 << 20);
+    /// ```
+    #[must_use]
+    pub fn tenant_limit(mut self, bytes: u64) -> Self {
+        self.share = Share { bytes, is_strict: true, ..self.share };
+        self
+    }
+
     /// How many bytes of names and entries it holds now.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.entries.weight()
+    }
+
+    /// How many of them are this tenant's.
+    #[must_use]
+    pub fn bytes_of(&self, space: &Space) -> u64 {
+        self.tenant(space).map_or(0, |tenant| tenant.read().holdings.bytes())
     }
 
     fn tenant(&self, space: &Space) -> Option<Arc<RwLock<Tenant>>> {
@@ -123,7 +162,23 @@ impl MemoryStore {
 
     /// Changes what is known of a tenant, and keeps what is known of all within its limit.
     fn change<T>(&self, space: &Space, change: impl FnOnce(&mut Tenant) -> T) -> T {
-        let tenant = self.tenant_or_new(space);
+        self.change_known(self.tenant_or_new(space), change)
+    }
+
+    /// The same, of a tenant of which something is known already; `None` for any other.
+    fn change_if_known<T>(
+        &self,
+        space: &Space,
+        change: impl FnOnce(&mut Tenant) -> T,
+    ) -> Option<T> {
+        Some(self.change_known(self.tenant(space)?, change))
+    }
+
+    fn change_known<T>(
+        &self,
+        tenant: Arc<RwLock<Tenant>>,
+        change: impl FnOnce(&mut Tenant) -> T,
+    ) -> T {
         let mut known = tenant.write();
         let before = known.weight();
         let answer = change(&mut known);
@@ -141,15 +196,26 @@ impl MemoryStore {
         answer
     }
 
-    /// Forgets about half of what is known of the tenants. A lost generation loses entries and
-    /// revives none.
+    /// Forgets about half of what is known of the tenants that have most of it. A lost generation
+    /// loses entries and revives none.
     fn shed(&self) {
         let now = self.clock.millis();
         let mut tenants = self.tenants.write();
+        // Those that have no more than half of an even share have no more than half of the limit
+        // together: the others are enough.
+        let fair = self.metadata_limit / (2 * tenants.len().max(1));
         tenants.retain(|_, tenant| {
-            let is_idle = tenant.write().shed(now);
+            let mut known = tenant.write();
+            if known.weight() + TENANT_WEIGHT <= fair || !known.shed(now) {
+                return true;
+            }
             // Whoever holds a handle is about to write to it.
-            !is_idle || Arc::strong_count(tenant) > 1
+            let is_kept = Arc::strong_count(tenant) > 1;
+            if !is_kept {
+                // Without generations none of them is ever valid again.
+                known.holdings.give_all_up(&self.entries);
+            }
+            is_kept
         });
         let total = tenants.values().map(|tenant| tenant.read().weight() + TENANT_WEIGHT).sum();
         self.metadata.store(total, Ordering::Relaxed);
@@ -157,7 +223,41 @@ impl MemoryStore {
 
     fn entry(&self, name: &str, now: Millis) -> Option<Bytes> {
         let kept = self.entries.get(name)?;
-        (kept.until > now).then_some(kept.frame)
+        (kept.until > now).then(|| {
+            kept.touch();
+            kept.frame.clone()
+        })
+    }
+
+    /// Puts an entry into the store, in the place of others of its tenant if need be. Answers whether
+    /// it is there.
+    fn keep(
+        &self,
+        tenant: &mut Tenant,
+        name: &str,
+        frame: Bytes,
+        until: Millis,
+        now: Millis,
+    ) -> bool {
+        let holdings = &mut tenant.holdings;
+        let bytes = weight(name, &frame);
+        let room = Room {
+            entries: &self.entries,
+            shelves: &self.shelves,
+            at: self.entries.shard_index(name),
+            share: self.share,
+        };
+        if !holdings.make_room(name, bytes, room, now) {
+            return false;
+        }
+        let name: Arc<str> = name.into();
+        let kept = holdings.charge(frame, until, bytes, room);
+        self.entries.insert(Arc::clone(&name), Arc::clone(&kept));
+        let is_there = self.entries.contains_key(&*name);
+        if is_there {
+            holdings.note(name, &kept, room);
+        }
+        is_there
     }
 
     fn minter(&self) -> Minter {
@@ -225,10 +325,9 @@ impl Store for MemoryStore {
 
     fn release<'a>(&'a self, names: &'a Names, token: LeaseToken) -> StoreFuture<'a, bool> {
         let now = self.clock.millis();
-        let held = self
-            .tenant(names.space())
-            .is_some_and(|tenant| tenant.write().release(names.entry(), token, now));
-        StoreFuture::ready(Ok(held))
+        let held =
+            self.change_if_known(names.space(), |tenant| tenant.release(names.entry(), token, now));
+        StoreFuture::ready(Ok(held == Some(true)))
     }
 
     fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations> {
@@ -282,12 +381,11 @@ impl Store for MemoryStore {
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
         let now = self.clock.millis();
         let mint = self.minter();
-        if let Some(tenant) = self.tenant(scopes.space()) {
-            let mut tenant = tenant.write();
+        self.change_if_known(scopes.space(), |tenant| {
             for name in scopes.generations() {
                 tenant.scopes.lift(name, token, now, &mint);
             }
-        }
+        });
         if let Some(name) = scopes.all_tenants() {
             self.everybody.write().lift(&name, token, now, &mint);
         }
@@ -327,20 +425,19 @@ impl Store for MemoryStore {
 /// What a tenant takes beside its metadata, in bytes, roughly.
 const TENANT_WEIGHT: usize = 512;
 
-/// An entry as it is kept. Cloning it copies no byte of the frame.
-#[derive(Clone)]
-struct Kept {
-    frame: Bytes,
-    until: Millis,
+type Entries = Map<Arc<str>, Arc<Kept>, Weighter>;
+
+fn weight(name: &str, frame: &[u8]) -> u64 {
+    // What the map and the tenant's queue need for an entry, roughly.
+    const SLOT: usize = 256;
+    (name.len() + frame.len() + SLOT) as u64
 }
 
 #[derive(Clone)]
 struct Weighter;
 
-impl quick_cache::Weighter<Box<str>, Kept> for Weighter {
-    fn weight(&self, name: &Box<str>, kept: &Kept) -> u64 {
-        // What the map itself needs for an entry, roughly.
-        const SLOT: usize = 96;
-        (name.len() + kept.frame.len() + SLOT) as u64
+impl quick_cache::Weighter<Arc<str>, Arc<Kept>> for Weighter {
+    fn weight(&self, _: &Arc<str>, kept: &Arc<Kept>) -> u64 {
+        kept.bytes()
     }
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
+use super::MemoryStore;
 use super::metadata::FillCheck;
-use super::{Kept, MemoryStore};
 use crate::entry::{Generation, Head, Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::{Filled, Found, Generations, LeaseToken, Miss, MissRequest, Refusal, Stamped};
@@ -109,37 +109,35 @@ impl MemoryStore {
             return Filled::Refused(Refusal::Run);
         }
         let now = self.clock.millis();
-        let Some(tenant) = self.tenant(names.space()) else {
-            return Filled::Refused(Refusal::Epoch);
-        };
-        // Held to the end: whoever moves the epoch and then searches must find this entry.
-        let mut tenant = tenant.write();
-        let everybody = Self::everybody_of(names);
-        if let Some(name) = everybody {
-            let current = self.everybody.read().generation(name, now).current();
-            if current.as_ref() != snapshot.stamps.last() {
-                return Filled::Refused(Refusal::Stamp);
+        // One step: whoever moves the epoch and then searches must find this entry.
+        self.change_if_known(names.space(), |tenant| {
+            let everybody = Self::everybody_of(names);
+            if let Some(name) = everybody {
+                let current = self.everybody.read().generation(name, now).current();
+                if current.as_ref() != snapshot.stamps.last() {
+                    return Filled::Refused(Refusal::Stamp);
+                }
             }
-        }
-        let own = names.scope_count() - usize::from(everybody.is_some());
-        let check = FillCheck {
-            scopes: names.scopes().take(own),
-            stamps: &snapshot.stamps[..own],
-            epoch: (names.epoch(), snapshot.epoch),
-            lease: (names.entry(), token),
-        };
-        if let Err(refusal) = tenant.admit_fill(check, ttl, now) {
-            return Filled::Refused(refusal);
-        }
-        if let Some(name) = everybody {
-            self.everybody.write().prolong(name, now + ttl);
-        }
-        self.entries.insert(names.entry().into(), Kept { frame, until: now + ttl });
-        if self.entries.contains_key(names.entry()) {
-            Filled::Stored
-        } else {
-            Filled::Refused(Refusal::Space)
-        }
+            let own = names.scope_count() - usize::from(everybody.is_some());
+            let check = FillCheck {
+                scopes: names.scopes().take(own),
+                stamps: &snapshot.stamps[..own],
+                epoch: (names.epoch(), snapshot.epoch),
+                lease: (names.entry(), token),
+            };
+            if let Err(refusal) = tenant.admit_fill(check, ttl, now) {
+                return Filled::Refused(refusal);
+            }
+            if let Some(name) = everybody {
+                self.everybody.write().prolong(name, now + ttl);
+            }
+            if self.keep(tenant, names.entry(), frame, now + ttl, now) {
+                Filled::Stored
+            } else {
+                Filled::Refused(Refusal::Space)
+            }
+        })
+        .unwrap_or(Filled::Refused(Refusal::Epoch))
     }
 
     pub(super) fn do_delete_pattern(&self, space: &Space, glob: &Glob) -> u64 {

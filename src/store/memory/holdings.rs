@@ -1,0 +1,206 @@
+//! What each tenant holds of the store's entries, and which of them it gives up for its own next one.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+
+use super::Entries;
+use crate::entry::Millis;
+
+/// An entry as it is kept. What it takes is on its tenant's account for as long as it lives,
+/// whichever way it goes.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) frame: Bytes,
+    pub(super) until: Millis,
+    /// Whether it has been read since it was last thought of giving it up.
+    used: AtomicBool,
+    bytes: u64,
+    account: Arc<Account>,
+    shelf: Arc<Shelf>,
+}
+
+impl Kept {
+    /// How much it takes, with its name.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Notes that it was of use.
+    pub(super) fn touch(&self) {
+        // Read first: a line of memory that many write to is slower than one that many read.
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.shelf.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.account.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.account.entries.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    bytes: AtomicU64,
+    entries: AtomicUsize,
+}
+
+/// How many bytes are in one part of the store. Each part has its share of the room to itself.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(AtomicU64);
+
+/// A place in the store for an entry to come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room<'a> {
+    pub(super) entries: &'a Entries,
+    pub(super) shelves: &'a [Arc<Shelf>],
+    /// On which of them the entry will be.
+    pub(super) at: usize,
+    pub(super) share: Share,
+}
+
+/// The entries of one tenant.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    account: Arc<Account>,
+    /// For each shelf: what came first before what came later, or was of use. Some are gone.
+    queues: Vec<VecDeque<(Arc<str>, Weak<Kept>)>>,
+    /// How many there are in the queues.
+    queued: usize,
+}
+
+/// How much one tenant may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) bytes: u64,
+    /// Whether it is the most in any case, or only where there is no room.
+    pub(super) is_strict: bool,
+}
+
+/// How many entries one fill passes by at most since they were of use. What it gives up needs no bound:
+/// each has been filled once.
+const CHANCES: usize = 64;
+
+impl Holdings {
+    /// How many bytes of names and entries they are.
+    pub(super) fn bytes(&self) -> u64 {
+        self.account.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Puts an entry of so many bytes on the account. It is to be [noted](Self::note) once it is in the
+    /// store.
+    pub(super) fn charge(
+        &self,
+        frame: Bytes,
+        until: Millis,
+        bytes: u64,
+        room: Room<'_>,
+    ) -> Arc<Kept> {
+        let (account, shelf) = (Arc::clone(&self.account), Arc::clone(&room.shelves[room.at]));
+        shelf.0.fetch_add(bytes, Ordering::Relaxed);
+        account.bytes.fetch_add(bytes, Ordering::Relaxed);
+        account.entries.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Kept { frame, until, used: AtomicBool::new(false), bytes, account, shelf })
+    }
+
+    /// Remembers an entry that is in the store under this name.
+    pub(super) fn note(&mut self, name: Arc<str>, kept: &Arc<Kept>, room: Room<'_>) {
+        let live = self.account.entries.load(Ordering::Relaxed);
+        if self.queued > 2 * live + CHANCES {
+            for queue in &mut self.queues {
+                queue.retain(|(_, kept)| kept.strong_count() > 0);
+            }
+            self.queued = self.queues.iter().map(VecDeque::len).sum();
+        }
+        self.queues.resize_with(room.shelves.len(), VecDeque::new);
+        self.queues[room.at].push_back((name, Arc::downgrade(kept)));
+        self.queued += 1;
+    }
+
+    /// Gives up entries until there is room for one of so many bytes, which takes the place of what
+    /// has its name. Answers whether there may be so much at all.
+    pub(super) fn make_room(
+        &mut self,
+        name: &str,
+        bytes: u64,
+        room: Room<'_>,
+        now: Millis,
+    ) -> bool {
+        let Room { entries, shelves, at, share } = room;
+        if share.is_strict && bytes > share.bytes {
+            return false;
+        }
+        let mut chances = CHANCES;
+        let mut old = entries.peek(name).map_or(0, |kept| kept.bytes());
+        loop {
+            let needed = |held: u64| held.saturating_sub(old).saturating_add(bytes);
+            let held = self.bytes();
+            if needed(held) <= share.bytes {
+                return true;
+            }
+            if !share.is_strict {
+                let shelf = shelves[at].0.load(Ordering::Relaxed);
+                // Who is alone in the store takes nothing from others.
+                let is_alone = entries.weight() <= held;
+                if is_alone || needed(shelf) <= entries.shard_capacity() {
+                    return true;
+                }
+            }
+            let mut given_up = self.give_one_up(at, &mut chances, now, entries);
+            if given_up.is_none() && share.is_strict {
+                given_up = (0..shelves.len())
+                    .find_map(|other| self.give_one_up(other, &mut chances, now, entries));
+            }
+            let Some(given_up) = given_up else { return !share.is_strict };
+            if *given_up == *name {
+                old = 0;
+            }
+        }
+    }
+
+    /// Takes all of them out of the store.
+    pub(super) fn give_all_up(&mut self, entries: &Entries) {
+        self.queued = 0;
+        for (name, kept) in self.queues.drain(..).flatten() {
+            if let Some(kept) = kept.upgrade() {
+                take_out(entries, &name, &kept);
+            }
+        }
+    }
+
+    /// Answers the name of what it gave up, if there was anything on this shelf.
+    fn give_one_up(
+        &mut self,
+        at: usize,
+        chances: &mut usize,
+        now: Millis,
+        entries: &Entries,
+    ) -> Option<Arc<str>> {
+        let queue = self.queues.get_mut(at)?;
+        while let Some((name, weak)) = queue.pop_front() {
+            self.queued -= 1;
+            let Some(kept) = weak.upgrade() else { continue };
+            let was_of_use = kept.until > now && kept.used.swap(false, Ordering::Relaxed);
+            if was_of_use && *chances > 0 {
+                *chances -= 1;
+                queue.push_back((name, weak));
+                self.queued += 1;
+                continue;
+            }
+            take_out(entries, &name, &kept);
+            return Some(name);
+        }
+        None
+    }
+}
+
+/// Unless another has come in its place.
+fn take_out(entries: &Entries, name: &str, kept: &Arc<Kept>) {
+    entries.remove_if(name, |now| Arc::ptr_eq(now, kept));
+}
