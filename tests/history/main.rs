@@ -8,7 +8,7 @@
 //!
 //! `HISTORY_SECONDS` says how long each test runs, 2 s if not set; `HISTORY_SEED` which random
 //! numbers the clients and faults use (the interleaving of tasks is not repeated by it).
-#![cfg(feature = "redis")]
+#![cfg(all(feature = "redis", feature = "data"))]
 #![allow(unreachable_pub, reason = "each module is read like a library of its own")]
 
 #[path = "../support/mod.rs"]

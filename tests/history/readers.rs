@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -9,10 +10,11 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures_util::FutureExt;
 use tokio::time::{sleep, timeout};
+use tower_response_cache::DataKey;
 
 use crate::checker::{Read, Seen, Via};
 use crate::fleet::{Fleet, request};
-use crate::source::{End, Injected, Key, PRICES, Plan, TARGETS, TENANTS, body_of};
+use crate::source::{End, Injected, Key, LIST, NEWS, PRICES, Plan, TARGETS, TENANTS, body_of};
 use crate::traffic::{Traffic, ask};
 
 /// Nobody may wait longer than this: the limits of the configuration add up to less than 5 s.
@@ -26,8 +28,14 @@ pub async fn reader(fleet: Fleet, traffic: Traffic, mut rng: Rng) {
         let plan = read_plan(&mut rng, key, traffic.trouble);
         let stay =
             (traffic.trouble && rng.u8(..) < 30).then(|| Duration::from_micros(rng.u64(..20_000)));
-        let method = if rng.u8(..20) == 0 { Method::HEAD } else { Method::GET };
-        read(&fleet, instance, method, key, plan, stay).await;
+        if rng.u8(..4) == 0
+            && let Some(name) = data_key(key)
+        {
+            value(&fleet, instance, key, name, plan, stay).await;
+        } else {
+            let method = if rng.u8(..20) == 0 { Method::HEAD } else { Method::GET };
+            read(&fleet, instance, method, key, plan, stay).await;
+        }
         sleep(Duration::from_micros(rng.u64(..3000))).await;
     }
 }
@@ -54,6 +62,62 @@ pub async fn read(
     let end = fleet.history.now();
     fleet.history.read(Read { instance, key, begin, end, seen: seen.clone() });
     seen
+}
+
+/// What the value is called that every write of this key reaches too, if there is such a name; a value
+/// is never stale.
+fn data_key(key: Key) -> Option<DataKey> {
+    match key.target {
+        // Some writes reach the list by its path and some by its text.
+        LIST | NEWS | PRICES => None,
+        path => {
+            let user = path.split('/').nth(2)?;
+            Some(DataKey::from(path).tag(format!("user:{user}")))
+        }
+    }
+}
+
+/// The same read of a value of the typed data cache.
+async fn value(
+    fleet: &Fleet,
+    instance: usize,
+    key: Key,
+    name: DataKey,
+    plan: Plan,
+    stay: Option<Duration>,
+) {
+    let tenant = fleet.instances[instance].cache.tenant(key.tenant).unwrap();
+    let begin = fleet.history.now();
+    let fetched = AtomicBool::new(false);
+    let fetch = async || {
+        fetched.store(true, Ordering::Relaxed);
+        let version = fleet.source.version(key);
+        sleep(plan.first).await;
+        match plan.end {
+            End::Answer => Ok((format!("{key:?}"), version)),
+            End::Fail => Err(()),
+            End::Panic => std::panic::panic_any(Injected),
+        }
+    };
+    let asked = tenant.get_or_fetch::<(String, u64), ()>(name, Duration::from_secs(60), fetch);
+    let answer = AssertUnwindSafe(asked).catch_unwind();
+    let seen = match timeout(stay.unwrap_or(PATIENCE), answer).await {
+        Err(_) if stay.is_some() => Seen::Left,
+        Err(_) => Seen::Hung,
+        Ok(Err(panic)) if panic.is::<Injected>() && plan.end == End::Panic => Seen::Failed,
+        Ok(Err(_)) => Seen::Wrong("another's panic".to_owned()),
+        Ok(Ok(Err(()))) if plan.end == End::Fail => Seen::Failed,
+        Ok(Ok(Err(()))) => Seen::Wrong("another's error".to_owned()),
+        Ok(Ok(Ok((of, _)))) if of != format!("{key:?}") => {
+            Seen::Wrong(format!("the value of {of}"))
+        }
+        Ok(Ok(Ok((_, version)))) => {
+            let via = if fetched.load(Ordering::Relaxed) { Via::Miss } else { Via::Hit };
+            Seen::Version(version, via)
+        }
+    };
+    let end = fleet.history.now();
+    fleet.history.read(Read { instance, key, begin, end, seen });
 }
 
 type Answer = Result<(StatusCode, HeaderMap, Result<Bytes, axum::Error>), Box<dyn Any + Send>>;
