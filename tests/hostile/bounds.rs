@@ -172,6 +172,20 @@ async fn an_entry_that_has_no_room_in_the_memory_is_not_stored() {
 }
 
 #[test]
+fn more_scopes_than_an_entry_can_carry_are_a_mistake() {
+    let build = |tags: usize| {
+        let tags = (0..tags).map(|number| format!("tag-{number}"));
+        let route = tags.clone().fold(Route::get("/"), |route, tag| route.tag(&tag));
+        let on = |tag: String| tower_response_cache::On::post("/").tag(&tag);
+        let rules = |builder: CacheBuilder| tags.map(on).fold(builder, CacheBuilder::invalidate);
+        let builder = Cache::builder(MemoryStore::new()).tenant(Tenant::header("x-gym-id"));
+        rules(builder.same_for_all_users().route(route)).build()
+    };
+    assert!(build(200).is_ok());
+    assert!(matches!(build(300), Err(ConfigError::TooManyScopes(_))), "{:?}", build(300));
+}
+
+#[test]
 fn bounds_that_are_none_are_mistakes() {
     let builder = || Cache::builder(MemoryStore::new()).tenant(Tenant::header("x-gym-id"));
     let refused = |builder: CacheBuilder, name: &str| match builder.same_for_all_users().build() {

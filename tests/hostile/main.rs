@@ -7,6 +7,7 @@
 mod support;
 
 mod bounds;
+mod page;
 mod planted;
 mod read_ahead;
 #[cfg(feature = "redis")]

@@ -4,6 +4,6 @@
 -- KEYS  entry
 -- ARGV  the largest size of an entry
 -- Reply 1 if it was removed
-local size = redis.pcall('STRLEN', KEYS[1])
-if type(size) ~= 'number' or size <= tonumber(ARGV[1]) then return 0 end
+if redis.call('TYPE', KEYS[1]).ok ~= 'string' then return 0 end
+if redis.call('STRLEN', KEYS[1]) <= tonumber(ARGV[1]) then return 0 end
 return redis.call('UNLINK', KEYS[1])
