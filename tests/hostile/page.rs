@@ -15,7 +15,9 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_page_on_limits_names_what_there_is() {
     let page = read("docs/LIMITS.md");
-    let settings = [read("src/builder.rs"), read("src/store/memory/mod.rs")].concat();
+    let settings =
+        [read("src/builder.rs"), read("src/store/memory/mod.rs"), read("src/store/near/config.rs")]
+            .concat();
     let said = [
         read("src/telemetry/stats.rs"),
         read("src/telemetry/outcome.rs"),
@@ -46,7 +48,7 @@ fn the_page_on_limits_names_what_there_is() {
         }
         for setting in before.iter().take(2).flat_map(|cell| quoted(cell)) {
             if let Some((name, _)) = setting.split_once('(') {
-                let name = name.trim_start_matches("MemoryStore::").trim_start_matches('.');
+                let name = name.rsplit(['.', ':']).next().unwrap();
                 assert!(
                     settings.contains(&format!("pub fn {name}(")),
                     "there is no setting {name}"
