@@ -38,8 +38,7 @@ pub(crate) fn run(name: &str, times: usize) {
 fn by_hand(runtime: &tokio::runtime::Runtime, url: &str, size: usize, times: usize) {
     let connection = runtime.block_on(async {
         let client = Client::open(url).expect("a URL");
-        let mut connection =
-            client.get_multiplexed_async_connection().await.expect("a connection");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
         let body = vec![b'x'; size];
         connection.set::<_, _, ()>("items:4:1", body).await.expect("it is stored");
         connection

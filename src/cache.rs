@@ -9,7 +9,7 @@ use crate::flow::{Settings, Shared};
 use crate::layer::CacheLayer;
 use crate::policy::Rules;
 use crate::store::Store;
-use crate::telemetry::Stats;
+use crate::telemetry::{RouteStats, Stats};
 use crate::tenant::{InvalidTenant, TenantCache};
 
 /// A response cache: routes, rules and a store.
@@ -68,7 +68,14 @@ impl Cache {
 
     /// What has happened so far in this process.
     pub fn stats(&self) -> Stats {
-        self.0.counters.snapshot(self.0.is_store_away(), self.0.read_ahead.held())
+        self.0.telemetry.snapshot(self.0.is_store_away(), self.0.read_ahead.held())
+    }
+
+    /// What has happened so far in this process on each cached route, in the order in which they
+    /// were declared.
+    pub fn route_stats(&self) -> Vec<RouteStats> {
+        let cached = self.0.rules.routes.iter().filter(|route| !route.uncached);
+        cached.map(|route| route.telemetry.snapshot()).collect()
     }
 
     /// Waits until no run, fill or invalidation of this process is under way in the background.

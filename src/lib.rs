@@ -130,7 +130,7 @@ pub use self::service::CacheService;
 pub use self::store::{MemoryStore, Store};
 #[cfg(feature = "redis")]
 pub use self::store::{NearCache, RedisStore, RedisStoreBuilder};
-pub use self::telemetry::{Bypass, Stats};
+pub use self::telemetry::{Bypass, RouteStats, Stats};
 pub use self::tenant::{InvalidTenant, InvalidateError, TenantCache};
 
 /// The code of the README is compiled, and run as far as it can be.

@@ -75,7 +75,7 @@ impl TenantCache {
                 Obtained::Served(entry) => match decode(&entry) {
                     Some(found) => return Ok(found),
                     None => {
-                        shared.counters.corrupt.increment();
+                        shared.telemetry.of_another_type();
                         tracing::warn!("a stored value is of another type; it is fetched again");
                     }
                 },

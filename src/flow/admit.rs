@@ -14,7 +14,7 @@ use super::admit_write::admit_write;
 use super::content::{Contentless, bypass_on};
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
-use super::read::{Read, forward, not_cached};
+use super::read::{Read, not_cached};
 use super::search::Search;
 use super::shared::{Attitude, Shared};
 use super::spelling::Spelling;
@@ -42,14 +42,15 @@ pub(crate) enum Admission {
 
 /// A request that goes past the cache.
 pub(crate) struct Passed {
+    route: Arc<CachedRoute>,
     why: Bypass,
     refuse: bool,
 }
 
 impl Passed {
     /// One that is answered by the handler.
-    pub(super) fn by(why: Bypass) -> Self {
-        Self { why, refuse: false }
+    pub(super) fn by(why: Bypass, route: &Arc<CachedRoute>) -> Self {
+        Self { route: Arc::clone(route), why, refuse: false }
     }
 
     #[cfg(test)]
@@ -71,7 +72,7 @@ pub(crate) fn admit(
         Matched::Write => Admission::Write(Box::new(admit_write(shared, parts, path))),
         Matched::Read(route) => match admit_read(shared, parts, path, route) {
             Ok(read) if has_content && !read.route.method.has_content() => {
-                Admission::Bypass(Passed::by(Bypass::Content))
+                Admission::Bypass(Passed::by(Bypass::Content, &read.route))
             }
             Ok(read) if read.route.method.has_content() => {
                 Admission::Content(Contentless::new(read))
@@ -80,7 +81,11 @@ pub(crate) fn admit(
             Err(why) => {
                 let refuse = shared.settings.refuse_without_tenant
                     && matches!(why, Bypass::NoTenant | Bypass::BadTenant);
-                Admission::Bypass(Passed { why, refuse })
+                Admission::Bypass(Passed {
+                    route: Arc::clone(&shared.rules.routes[route]),
+                    why,
+                    refuse,
+                })
             }
         },
     })
@@ -96,20 +101,25 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
-    shared.counters.bypasses.increment();
+    shared.telemetry.passed_by();
+    let route = &passed.route;
     let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
     if rfc9111 && request_control(origin.headers()).only_if_cached {
-        return Ok(not_cached(&shared));
+        return Ok(not_cached(&shared, route));
     }
     if passed.refuse {
         let mut response = Response::new(ResponseBody::whole(Bytes::from_static(
             b"the request has no valid tenant\n",
         )));
         *response.status_mut() = StatusCode::BAD_REQUEST;
-        status::not_forwarded(&shared, response.headers_mut(), passed.why.as_str());
+        status::not_forwarded(&shared, route, response.headers_mut(), passed.why.as_str());
         return Ok(response);
     }
-    forward(&shared, origin, Fwd::Bypass, Some(passed.why.as_str())).await
+    let answer = origin.run_for(&shared, route).await;
+    let mut response =
+        answer.inspect_err(|_| status::erred(&shared, route))?.map(ResponseBody::pass);
+    status::passed(&shared, route, response.headers_mut(), passed.why);
+    Ok(response)
 }
 
 fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
@@ -196,6 +206,8 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         is_personal,
         is_value: false,
         reason: Fwd::Miss,
+        passed: None,
+        is_refresh: false,
         held: None,
         patience: Patience::default(),
     })

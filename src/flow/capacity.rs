@@ -15,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::shared::{Settings, Shared};
 use super::status;
 use crate::body::ResponseBody;
+use crate::policy::CachedRoute;
 
 /// The room for runs.
 pub(crate) struct Capacity {
@@ -54,17 +55,20 @@ pub(crate) async fn turn(shared: &Shared) -> Turn {
     if let Ok(Ok(place)) = queued.await {
         return Turn::Run(Some(place));
     }
-    shared.counters.over_capacity.increment();
+    shared.telemetry.over_capacity();
     if capacity.shed { Turn::Shed } else { Turn::Run(None) }
 }
 
 /// What a request gets for which there is no room: 503, and when to come again (RFC 9110, section
 /// 15.6.4).
-pub(crate) fn shed<R: Body<Data = Bytes>>(shared: &Shared) -> Response<ResponseBody<R>> {
+pub(crate) fn shed<R: Body<Data = Bytes>>(
+    shared: &Shared,
+    route: &CachedRoute,
+) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::whole(Bytes::new()));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     let seconds = shared.capacity.queue_timeout.as_secs().max(1);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-    status::not_forwarded(shared, response.headers_mut(), "over-capacity");
+    status::not_forwarded(shared, route, response.headers_mut(), "over-capacity");
     response
 }

@@ -20,7 +20,7 @@ use super::solo::solo;
 use super::step::{millis, step};
 use crate::entry::{Entry, Snapshot};
 use crate::store::{self, LeaseToken, MissRequest};
-use crate::telemetry::Bypass;
+use crate::telemetry::{Bound, Bypass};
 
 /// What a look-up that missed has learnt.
 pub(crate) struct Miss {
@@ -77,6 +77,7 @@ pub(crate) async fn refresh<S, B>(
     B: Send + 'static,
 {
     read.patience.renew();
+    read.is_refresh = true;
     if let Course::Run(run) = settle(&shared, &mut read, &mut origin, miss).await {
         // The run goes on when its client is gone, which it is at once.
         drop(run::launch::<S, B>(shared, read, origin, run).await);
@@ -379,8 +380,8 @@ async fn ask(
 
 fn count(shared: &Shared, why: Full) {
     match why {
-        Full::Flight => shared.counters.over_waiters.increment(),
-        Full::Sky => shared.counters.over_flights.increment(),
+        Full::Flight => shared.telemetry.over(Bound::Waiters),
+        Full::Sky => shared.telemetry.over(Bound::Flights),
     }
 }
 

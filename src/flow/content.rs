@@ -43,7 +43,7 @@ where
     B: Send + 'static,
 {
     let Some(replayer) = replayer else {
-        return bypass(shared, Passed::by(Bypass::BodyType), origin).await;
+        return bypass(shared, Passed::by(Bypass::BodyType, &admitted.route), origin).await;
     };
     let limits = Limits {
         most: admitted.route.max_request_body.unwrap_or(shared.settings.max_request_body),
@@ -64,7 +64,7 @@ where
                 Unread::TooSlow => Bypass::RequestTooSlow,
                 Unread::Broken => Bypass::RequestBroken,
             };
-            bypass(shared, Passed::by(why), origin).await
+            bypass(shared, Passed::by(why, &admitted.route), origin).await
         }
     }
 }

@@ -85,13 +85,13 @@ async fn store(
             Err(_) => return,
         };
         match filled {
-            Ok(Filled::Stored) if index == 0 => shared.counters.stored.increment(),
-            Ok(Filled::Refused(Refusal::Space)) => {
-                shared.counters.store_errors.increment();
+            Ok(Filled::Stored) if index == 0 => shared.telemetry.stored(&read.route.telemetry),
+            Ok(Filled::Refused(why @ Refusal::Space)) => {
+                shared.telemetry.refused(&read.route.telemetry, why);
                 tracing::warn!("the store has no room for an entry");
             }
             Ok(Filled::Refused(why)) => {
-                shared.counters.refused.increment();
+                shared.telemetry.refused(&read.route.telemetry, why);
                 tracing::debug!(route = %read.route.name, reason = why.as_str(), "fill refused");
                 return;
             }

@@ -13,6 +13,7 @@ use crate::entry::{Content, Entry};
 use crate::protocol::conditional::{self, Precondition};
 use crate::protocol::range::{self, RangeAnswer};
 use crate::protocol::{CacheStatus, Outcome, age, http_date};
+use crate::telemetry::Answered;
 
 /// How the client came by an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,14 +43,19 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     served: Served,
 ) -> Response<ResponseBody<R>> {
     let now = shared.store.now();
-    let counter = match served {
-        Served::Hit => &shared.counters.hits,
-        Served::Stale | Served::Shed | Served::Failed(_) => &shared.counters.stale,
-        Served::Recalled => &shared.counters.recalled,
-        Served::Collapsed => &shared.counters.collapsed,
-        Served::Confirmed => &shared.counters.revalidated,
+    let how = match served {
+        Served::Hit => Answered::Hit,
+        Served::Stale | Served::Shed | Served::Failed(_) => Answered::Stale,
+        Served::Recalled => Answered::Recalled,
+        Served::Collapsed => Answered::Collapsed,
+        Served::Confirmed => Answered::Revalidated,
     };
-    counter.increment();
+    // Where the handler has run and failed there is nothing saved.
+    let cost = if matches!(served, Served::Failed(_)) { 0 } else { entry.cost };
+    shared.telemetry.served(&read.route.telemetry, how, cost);
+    if !read.is_refresh {
+        shared.telemetry.answered(&read.route.telemetry, how);
+    }
     let (status, headers) = match entry.content {
         Content::Response { status, headers } => (status, headers),
         Content::Value | Content::Varies(_) => (StatusCode::OK, HeaderMap::new()),

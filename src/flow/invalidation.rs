@@ -17,6 +17,7 @@ use super::step::{after, is_away, step};
 use crate::key::{Names, ScopeNames, Space};
 use crate::policy::{MAX_TTL, TENANT};
 use crate::store::{Mode, StoreError};
+use crate::telemetry::Bound;
 
 /// Invalidates, once, within the time that an invalidation may take. If that is not confirmed, the
 /// scopes are dirty when this answers, and attempts go on in the background.
@@ -49,12 +50,12 @@ pub(super) async fn invalidate_by(
 
 /// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
 pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
-    shared.counters.unconfirmed.increment();
+    shared.telemetry.unconfirmed();
     // A response may have asked for more than any that has been stored here, on another instance.
     let lives = Lives { one: MAX_TTL, all: shared.longest_life() };
     let marked = shared.dirty.mark(scopes, shared.settings.max_dirty, lives);
     if marked.widened {
-        shared.counters.widened.increment();
+        shared.telemetry.over(Bound::Dirty);
     }
     if marked.retry {
         shared.work.spawn(retry(Arc::clone(shared)));
@@ -68,7 +69,7 @@ async fn attempt(
     deadline: impl FnOnce() -> Instant,
 ) -> Result<(), StoreError> {
     step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode)).await?;
-    shared.counters.invalidations.increment();
+    shared.telemetry.invalidated();
     Ok(())
 }
 

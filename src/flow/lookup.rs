@@ -10,11 +10,10 @@ use super::freshness::{self, Freshness};
 use super::read::Read;
 use super::shared::Shared;
 use super::step::{after, step};
-use crate::entry::{Content, DecodeError, Entry, Generation, Id, Millis, Snapshot};
+use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
 use crate::store::{Found, StoreError, StoreErrorKind};
-use crate::telemetry::Counters;
 
 /// What an entry is good for.
 #[derive(Debug)]
@@ -155,7 +154,7 @@ async fn look_up(shared: &Arc<Shared>, read: &mut Read) -> Result<Found, StoreEr
     let deadline = || read.patience.deadline(shared);
     let found = step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await;
     match &found {
-        Ok(found) if found.near => shared.counters.near.increment(),
+        Ok(found) if found.near => shared.telemetry.near(&read.route.telemetry),
         Err(error) if error.kind() == StoreErrorKind::Timeout => trim(shared, &read.names),
         Ok(_) | Err(_) => {}
     }
@@ -176,7 +175,7 @@ fn trim(shared: &Arc<Shared>, names: &Names) {
         let most = shared.max_frame() as u64;
         let trimmed = step(&shared, "trim", after(LONG), |store| store.trim(&names, most)).await;
         if let Ok(true) = trimmed {
-            shared.counters.oversized.increment();
+            shared.telemetry.oversized();
             tracing::warn!("a stored value was larger than any entry, and has been removed");
         }
     });
@@ -195,7 +194,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     let Some(frame) = &found.entry else { return miss(false) };
     if frame.len() > shared.max_frame() {
         // Not even to be looked through: nothing that is stored here is so large.
-        shared.counters.oversized.increment();
+        shared.telemetry.oversized();
         tracing::warn!(bytes = frame.len(), "a stored value is larger than any entry; removing it");
         discard(shared, names, frame);
         return miss(true);
@@ -203,7 +202,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     let entry = match Entry::decode(frame.clone()) {
         Ok(entry) => entry,
         Err(error) => {
-            count(&shared.counters, error);
+            shared.telemetry.corrupt(error);
             tracing::warn!(error = %error, "a stored entry does not decode; removing it");
             discard(shared, names, frame);
             return miss(true);
@@ -212,7 +211,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     if entry.name != names.entry_digest() {
         // A reply that was meant for another request, or bytes that somebody moved: this
         // connection's next reply can't be trusted either.
-        shared.counters.mismatched.increment();
+        shared.telemetry.mismatched();
         tracing::error!("the store answered with the entry of another key");
         shared.store.distrust(found);
         // Bytes that were moved stay where no answer is stored over them. If the reply was another's
@@ -271,18 +270,6 @@ fn discard(shared: &Arc<Shared>, names: &Names, seen: &Bytes) {
         let deadline = after(shared.settings.fill_timeout);
         let _ = step(&shared, "discard", deadline, |store| store.discard(&names, &seen)).await;
     });
-}
-
-fn count(counters: &Counters, why: DecodeError) {
-    counters.corrupt.increment();
-    let reason = match why {
-        DecodeError::Magic => &counters.foreign,
-        DecodeError::Version(_) => &counters.other_version,
-        DecodeError::Truncated => &counters.truncated,
-        DecodeError::Checksum => &counters.bad_checksum,
-        DecodeError::Malformed => &counters.malformed,
-    };
-    reason.increment();
 }
 
 /// With what the client is told of its freshness.

@@ -5,7 +5,11 @@ use std::future::poll_fn;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::Body;
+use tokio::time::Instant;
 use tower_service::Service;
+
+use super::shared::Shared;
+use crate::policy::CachedRoute;
 
 /// What a service must be for its handler to run on a task of its own.
 pub(crate) trait Handler<B>:
@@ -70,6 +74,18 @@ impl<S: Handler<B>, B> Origin<S, B> {
         // It is, but for those who have rested; to ask again costs the others nothing.
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
         self.service.call(self.request).await
+    }
+
+    /// The same, on a cached route.
+    pub(crate) async fn run_for(
+        self,
+        shared: &Shared,
+        route: &CachedRoute,
+    ) -> Result<Response<S::Body>, S::Error> {
+        let began = Instant::now();
+        let answer = self.run().await;
+        shared.telemetry.handled(&route.telemetry, began.elapsed());
+        answer
     }
 }
 

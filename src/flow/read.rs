@@ -50,6 +50,10 @@ pub(crate) struct Read {
     pub(crate) is_value: bool,
     /// Why the handler is asked.
     pub(crate) reason: Fwd,
+    /// Why nothing can be known of what is stored, if so.
+    pub(crate) passed: Option<Bypass>,
+    /// Whether the client has been answered, and this goes on for those who come after it.
+    pub(crate) is_refresh: bool,
     /// What is stored, may not be served as it is, and may be of use all the same.
     pub(crate) held: Option<Box<Held>>,
     /// How long it may still wait for the store.
@@ -91,11 +95,11 @@ where
         Verdict::Fresh(entry) => (entry, Served::Hit),
         Verdict::Stale(entry) => (entry, Served::Stale),
         Verdict::Miss { unusable, reason, held } => {
-            shared.counters.misses.increment();
+            shared.telemetry.missed();
             read.held = held;
             read.reason = reason;
             if read.is_confined() {
-                return Ok(not_cached(&shared));
+                return Ok(not_cached(&shared, &read.route));
             }
             if read.head {
                 return Box::pin(freshen::by_head(shared, read, origin, snapshot)).await;
@@ -134,11 +138,12 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
-    shared.counters.bypasses.increment();
+    shared.telemetry.passed_by();
     if read.is_confined() {
-        return Ok(not_cached(&shared));
+        return Ok(not_cached(&shared, &read.route));
     }
     read.reason = Fwd::Bypass;
+    read.passed = Some(why);
     if read.head || read.alone.is_some() {
         return forward_miss(&shared, &read, origin, Some(why.as_str())).await;
     }
@@ -146,22 +151,6 @@ where
         return coalesce::own_run(shared, read, origin, why, None).await;
     }
     coalesce::next_run(shared, read, origin, why).await
-}
-
-/// Runs the handler as if there were no cache, and says why.
-pub(super) async fn forward<S, B>(
-    shared: &Shared,
-    origin: Origin<S, B>,
-    reason: Fwd,
-    detail: Option<&str>,
-) -> Answer<S, B>
-where
-    S: Handler<B>,
-    B: Send + 'static,
-{
-    let mut response = origin.run().await?.map(ResponseBody::pass);
-    status::forwarded(shared, response.headers_mut(), reason, detail);
-    Ok(response)
 }
 
 /// Runs the handler for a request whose answer nobody shares, if there is room for a run.
@@ -177,14 +166,18 @@ where
 {
     match capacity::turn(shared).await {
         Turn::Run(_place) => {
-            let answer = forward(shared, origin, read.reason, detail).await;
+            let answer = origin.run_for(shared, &read.route).await;
             let status = answer.as_ref().ok().map(Response::status);
-            match read.held.as_deref().filter(|held| held.on_error && has_failed(status)) {
-                Some(held) => {
-                    Ok(hit::respond(shared, held.entry.clone(), read, Served::Failed(status)))
-                }
-                None => answer,
+            if let Some(held) = read.held.as_deref()
+                && held.on_error
+                && has_failed(status)
+            {
+                return Ok(hit::respond(shared, held.entry.clone(), read, Served::Failed(status)));
             }
+            let answer = answer.inspect_err(|_| status::erred(shared, &read.route));
+            let mut response = answer?.map(ResponseBody::pass);
+            status::forwarded(shared, read, response.headers_mut(), detail);
+            Ok(response)
         }
         Turn::Shed => Ok(shed(shared, read)),
     }
@@ -203,15 +196,18 @@ pub(super) fn shed<R: Body<Data = Bytes>>(
     match read.held.as_deref().filter(|held| held.on_error) {
         // RFC 5861, section 4.
         Some(held) => hit::respond(shared, held.entry.clone(), read, Served::Shed),
-        None => capacity::shed(shared),
+        None => capacity::shed(shared, &read.route),
     }
 }
 
 /// What a request gets that wants what is stored and nothing else, where that can't be had.
-pub(super) fn not_cached<R: Body<Data = Bytes>>(shared: &Shared) -> Response<ResponseBody<R>> {
+pub(super) fn not_cached<R: Body<Data = Bytes>>(
+    shared: &Shared,
+    route: &CachedRoute,
+) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::whole(Bytes::new()));
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-    status::not_forwarded(shared, response.headers_mut(), "only-if-cached");
+    status::not_forwarded(shared, route, response.headers_mut(), "only-if-cached");
     response
 }
 

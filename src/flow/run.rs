@@ -139,7 +139,7 @@ async fn fly<S, B>(
         let _ = reply.send(Ok(shed(&shared, &read)));
         return;
     };
-    shared.counters.runs.increment();
+    shared.telemetry.ran();
     let asked = origin.headers().clone();
     let mut asks_if_good = false;
     if !run.is_private() {
@@ -175,6 +175,9 @@ async fn fly<S, B>(
         Ok(response) => response.into_parts(),
         Err(error) => {
             leave_alone(&shared, &read, &mut run);
+            if !read.is_refresh {
+                status::erred(&shared, &read.route);
+            }
             let _ = reply.send(Err(error));
             return;
         }
@@ -185,14 +188,13 @@ async fn fly<S, B>(
         confirm::<S, B>(&shared, &read, run, &held, &parts, (asked, started), reply).await;
         return;
     }
-    let reason = read.reason;
     let plan = match Plan::new(&shared, &read, &parts, &body.size_hint(), asked) {
         Ok(plan) => plan,
         Err(why) => {
             give_up(&shared, &read, &mut run, why);
             let mut response = Response::from_parts(parts, ResponseBody::pass(body));
             let detail = run.bypass.map_or(why.as_str(), Bypass::as_str);
-            status::forwarded(&shared, response.headers_mut(), reason, Some(detail));
+            status::forwarded(&shared, &read, response.headers_mut(), Some(detail));
             let _ = reply.send(Ok(response));
             return;
         }
@@ -201,7 +203,7 @@ async fn fly<S, B>(
         // There is nobody to read ahead for.
         let mut response = Response::from_parts(parts, ResponseBody::pass(body));
         let detail = run.bypass.map(Bypass::as_str);
-        status::forwarded(&shared, response.headers_mut(), reason, detail);
+        status::forwarded(&shared, &read, response.headers_mut(), detail);
         let _ = reply.send(Ok(response));
         return;
     }
@@ -211,10 +213,10 @@ async fn fly<S, B>(
     let stored_parts = clone_parts(&parts);
     let mut parts_out = parts;
     if run.snapshot.is_some() {
-        status::stored(&shared, &mut parts_out.headers, reason, plan.seconds());
+        status::stored(&shared, &read, &mut parts_out.headers, plan.seconds());
     } else {
         let detail = run.bypass.map(Bypass::as_str);
-        status::forwarded(&shared, &mut parts_out.headers, reason, detail);
+        status::forwarded(&shared, &read, &mut parts_out.headers, detail);
     }
     let _ = reply.send(Ok(Response::from_parts(parts_out, ResponseBody::piped(reader))));
     let body = Box::pin(body);
@@ -292,7 +294,7 @@ async fn discard(shared: &Shared, read: &Read, held: &Held) {
 fn mistaken<R: Body<Data = Bytes>>(shared: &Shared, read: &Read) -> Response<ResponseBody<R>> {
     let mut response = Response::new(ResponseBody::whole(Bytes::new()));
     *response.status_mut() = StatusCode::BAD_GATEWAY;
-    status::forwarded(shared, response.headers_mut(), read.reason, Some("not-modified"));
+    status::forwarded(shared, read, response.headers_mut(), Some("not-modified"));
     response
 }
 
@@ -345,7 +347,7 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
-    let call = origin.run();
+    let call = origin.run_for(shared, &read.route);
     tokio::pin!(call);
     if !run.is_private() {
         tokio::select! {
@@ -367,10 +369,7 @@ where
 
 /// The response can't be shared: waiters go their own way, and so does who comes soon.
 fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
-    shared.counters.uncacheable.increment();
-    if why == Uncacheable::ReadAhead {
-        shared.counters.over_read_ahead.increment();
-    }
+    shared.telemetry.uncacheable(&read.route.telemetry, why);
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
     if why.is_of_request() {
         // The next request may have what this one could not.

@@ -21,7 +21,7 @@ use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
 use crate::store::{Store, StoreError};
-use crate::telemetry::Counters;
+use crate::telemetry::{Bound, Telemetry};
 
 /// One cache: its rules, its store, and who is under way in this process.
 pub(crate) struct Shared {
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(crate) rules: Rules,
     pub(crate) settings: Settings,
-    pub(crate) counters: Counters,
+    pub(crate) telemetry: Telemetry,
     pub(crate) flights: Arc<Flights>,
     pub(crate) capacity: Capacity,
     pub(crate) read_ahead: Arc<ReadAhead>,
@@ -208,7 +208,7 @@ impl Shared {
             flights: Arc::new(Flights::new(settings.max_flights)),
             read_ahead: Arc::new(ReadAhead::new(settings.max_read_ahead)),
             settings,
-            counters: Counters::default(),
+            telemetry: Telemetry::default(),
             variants: Variants::default(),
             searches: Searches::default(),
             uncacheables: Uncacheables::default(),
@@ -246,7 +246,7 @@ impl Shared {
     /// Remembers for a while that the answer of this key could not be shared.
     pub(super) fn remember_uncacheable(&self, names: &Names) {
         if !self.uncacheables.remember(names, self.settings.uncacheable_memory) {
-            self.counters.unremembered.increment();
+            self.telemetry.over(Bound::Remembered);
         }
     }
 
@@ -256,7 +256,7 @@ impl Shared {
     }
 
     pub(super) fn note_error(&self, step: &'static str, error: &StoreError) {
-        self.counters.store_errors.increment();
+        self.telemetry.step_failed();
         let source = std::error::Error::source(error).map(tracing::field::display);
         if is_away(error) {
             tracing::debug!(step, error = %error, source, "the store failed");

@@ -17,7 +17,7 @@ use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
 use crate::protocol::Uncacheable;
-use crate::telemetry::Bypass;
+use crate::telemetry::{Bound, Bypass};
 
 /// Runs the handler for one request, whose response is not stored. `lead`, if there is one, keeps
 /// those who ask meanwhile together for the run after it.
@@ -40,17 +40,19 @@ where
         lead.into_iter().for_each(Lead::shed);
         return Ok(shed(&shared, &read));
     };
-    shared.counters.runs.increment();
+    shared.telemetry.ran();
     let Some(lead) = lead else {
-        let mut response = origin.run().await?.map(ResponseBody::pass);
-        status::forwarded(&shared, response.headers_mut(), read.reason, Some(why.as_str()));
+        let answer = origin.run_for(&shared, &read.route).await;
+        let answer = answer.inspect_err(|_| status::erred(&shared, &read.route));
+        let mut response = answer?.map(ResponseBody::pass);
+        status::forwarded(&shared, &read, response.headers_mut(), Some(why.as_str()));
         return Ok(response);
     };
     let (asked, asked_at) = (origin.headers().clone(), shared.store.now());
     let deadline = Instant::now() + shared.settings.run_deadline;
     let mut lead = Some(lead);
     let answer = {
-        let call = origin.run();
+        let call = origin.run_for(&shared, &read.route);
         tokio::pin!(call);
         tokio::select! {
             biased;
@@ -65,6 +67,7 @@ where
     };
     let is_awaited = lead.as_ref().is_some_and(Lead::is_awaited);
     let response = answer.inspect_err(|_| {
+        status::erred(&shared, &read.route);
         if is_awaited {
             leave_alone(&shared, &read);
         }
@@ -74,7 +77,7 @@ where
     if is_awaited && Plan::new(&shared, &read, &parts, &hint, (&asked, asked_at)).is_err() {
         leave_alone(&shared, &read);
     }
-    status::forwarded(&shared, &mut parts.headers, read.reason, Some(why.as_str()));
+    status::forwarded(&shared, &read, &mut parts.headers, Some(why.as_str()));
     let body = match lead {
         // The handler is at work as long as its body comes, however slowly its client reads it.
         Some(lead) if hint.exact().is_none() && !body.is_end_stream() => {
@@ -86,7 +89,7 @@ where
             work.spawn(async move {
                 let collected = collect(body, writer, most, deadline).await;
                 if let Err(Broken::Uncacheable(Uncacheable::ReadAhead)) = collected {
-                    shared.counters.over_read_ahead.increment();
+                    shared.telemetry.over(Bound::ReadAhead);
                 }
                 drop((lead, place, held));
             });

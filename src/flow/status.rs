@@ -1,29 +1,62 @@
-//! What a forwarded response says of the cache (RFC 9211).
+//! What a forwarded response says of the cache (RFC 9211). Each request that gets an answer gets it
+//! by way of this file or of `hit`, which is where it is counted.
 
 use http::{HeaderMap, StatusCode};
 
+use super::read::Read;
 use super::shared::Shared;
+use crate::policy::CachedRoute;
 use crate::protocol::{CacheStatus, Forwarded, Fwd, Outcome};
+use crate::telemetry::{Answered, Bypass};
 
-/// Appends the Cache-Status of a request that went to the handler for `reason`.
+/// Appends the Cache-Status of a read that went to the handler.
 pub(crate) fn forwarded(
     shared: &Shared,
+    read: &Read,
     headers: &mut HeaderMap,
-    reason: Fwd,
     detail: Option<&str>,
 ) {
-    append(shared, headers, Forwarded::new(reason), detail);
+    if !read.is_refresh {
+        let how = if read.passed.is_some() { Answered::Bypass } else { Answered::Miss };
+        shared.telemetry.answered(&read.route.telemetry, how);
+    }
+    append(shared, headers, Forwarded::new(read.reason), detail);
 }
 
 /// Appends the Cache-Status of a miss whose response will be stored for `ttl` seconds once it is
 /// whole.
-pub(crate) fn stored(shared: &Shared, headers: &mut HeaderMap, reason: Fwd, ttl: i64) {
-    let forwarded = Forwarded { ttl: Some(ttl), stored: true, ..Forwarded::new(reason) };
+pub(crate) fn stored(shared: &Shared, read: &Read, headers: &mut HeaderMap, ttl: i64) {
+    if !read.is_refresh {
+        shared.telemetry.answered(&read.route.telemetry, Answered::Miss);
+    }
+    let forwarded = Forwarded { ttl: Some(ttl), stored: true, ..Forwarded::new(read.reason) };
     append(shared, headers, forwarded, None);
 }
 
+/// Appends the Cache-Status of a request that was not looked up.
+pub(crate) fn passed(shared: &Shared, route: &CachedRoute, headers: &mut HeaderMap, why: Bypass) {
+    shared.telemetry.answered(&route.telemetry, Answered::Bypass);
+    append(shared, headers, Forwarded::new(Fwd::Bypass), Some(why.as_str()));
+}
+
+/// Appends the Cache-Status of a mutating request.
+pub(crate) fn written(shared: &Shared, headers: &mut HeaderMap, detail: Option<&str>) {
+    append(shared, headers, Forwarded::new(Fwd::Method), detail);
+}
+
+/// The inner service has given an error, which has no fields.
+pub(crate) fn erred(shared: &Shared, route: &CachedRoute) {
+    shared.telemetry.answered(&route.telemetry, Answered::Error);
+}
+
 /// Appends the Cache-Status of a request that was neither answered nor passed on.
-pub(crate) fn not_forwarded(shared: &Shared, headers: &mut HeaderMap, detail: &str) {
+pub(crate) fn not_forwarded(
+    shared: &Shared,
+    route: &CachedRoute,
+    headers: &mut HeaderMap,
+    detail: &str,
+) {
+    shared.telemetry.answered(&route.telemetry, Answered::Refused);
     if let Some(cache) = &shared.settings.cache_status {
         CacheStatus { cache, outcome: Outcome::Neither, detail: Some(detail) }.append(headers);
     }

@@ -28,7 +28,7 @@ pub(crate) async fn step<'a, T: Unpin>(
     call: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
 ) -> Result<T, StoreError> {
     let Some(pass) = shared.gate.breaker.pass() else {
-        shared.counters.skipped.increment();
+        shared.telemetry.step_skipped();
         return Err(StoreErrorKind::Unavailable.into());
     };
     let step = call(&*shared.store);
@@ -101,7 +101,7 @@ fn tell(shared: &Shared, pass: Pass, error: Option<&StoreError>) {
     // Without a runtime nobody could probe.
     let Ok(runtime) = Handle::try_current() else { return };
     if let Some(opening) = shared.gate.breaker.failed(pass, Instant::now()) {
-        shared.counters.breaker_opened.increment();
+        shared.telemetry.breaker_opened();
         let source = std::error::Error::source(error).map(tracing::field::display);
         tracing::warn!(
             error = %error,

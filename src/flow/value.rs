@@ -24,7 +24,7 @@ use crate::entry::{Content, Entry, Head, RunId};
 use crate::key::Names;
 use crate::protocol::Fwd;
 use crate::store::{Filled, Miss as StoreMiss, MissRequest, Refusal, StoreError};
-use crate::telemetry::Bypass;
+use crate::telemetry::{Answered, Bypass};
 
 /// What came of asking for a value.
 pub(crate) enum Obtained {
@@ -60,6 +60,8 @@ impl Read {
             alone: None,
             is_personal: false,
             is_value: true,
+            is_refresh: false,
+            passed: None,
             reason: Fwd::Miss,
             held: None,
             patience: Patience::default(),
@@ -73,17 +75,17 @@ pub(crate) async fn look(
     read: &mut Read,
 ) -> Result<Option<Entry>, StoreError> {
     if shared.dirty.covers(&read.names) {
-        shared.counters.bypasses.increment();
+        shared.telemetry.passed_by();
         return Ok(None);
     }
     let Seen { verdict, .. } = examine(shared, read, &HeaderMap::new()).await?;
     Ok(match verdict {
         Verdict::Fresh(entry) => {
-            shared.counters.hits.increment();
+            tell(shared, read, Answered::Hit, entry.cost);
             Some(entry)
         }
         _ => {
-            shared.counters.misses.increment();
+            shared.telemetry.missed();
             None
         }
     })
@@ -101,14 +103,14 @@ pub(crate) async fn obtain(shared: &Arc<Shared>, read: &mut Read, unusable: bool
     } else {
         let Ok(Seen { verdict, snapshot }) = examine(shared, read, &nobody.0).await else {
             if let Some(entry) = recall(shared, read, &nobody.0) {
-                shared.counters.recalled.increment();
+                tell(shared, read, Answered::Recalled, entry.cost);
                 return Obtained::Served(entry);
             }
             return blind(shared, read, &mut nobody, Bypass::Store).await;
         };
         match verdict {
             Verdict::Fresh(entry) => {
-                shared.counters.hits.increment();
+                tell(shared, read, Answered::Hit, entry.cost);
                 return Obtained::Served(entry);
             }
             Verdict::Miss { unusable, .. } => {
@@ -117,10 +119,10 @@ pub(crate) async fn obtain(shared: &Arc<Shared>, read: &mut Read, unusable: bool
             Verdict::Stale(_) => Miss { snapshot, ignore_entry: true, refresh: false },
         }
     };
-    shared.counters.misses.increment();
+    shared.telemetry.missed();
     match coalesce::settle(shared, read, &mut nobody, miss).await {
         Course::Serve(entry, _) => {
-            shared.counters.collapsed.increment();
+            tell(shared, read, Answered::Collapsed, entry.cost);
             Obtained::Served(entry)
         }
         Course::Run(run) => Obtained::Run(run),
@@ -136,14 +138,14 @@ async fn blind(
     nobody: &mut Nobody,
     why: Bypass,
 ) -> Obtained {
-    shared.counters.bypasses.increment();
+    shared.telemetry.passed_by();
     if !shared.settings.coalesce_in_outage || shared.uncacheables.knows(&read.names) {
         return Obtained::Run(Run::unstored(why));
     }
     match coalesce::seat_next(shared, read, nobody).await {
         NextSeat::Run(lead) => Obtained::Run(Run::unstored(why).led(lead.into_iter().collect())),
         NextSeat::Served(entry) => {
-            shared.counters.collapsed.increment();
+            tell(shared, read, Answered::Collapsed, entry.cost);
             Obtained::Served(entry)
         }
         NextSeat::Shed => Obtained::Run(Run::unstored(why)),
@@ -158,7 +160,8 @@ pub(crate) async fn make<T>(
     run: &mut Run,
     making: impl Future<Output = T>,
 ) -> T {
-    shared.counters.runs.increment();
+    shared.telemetry.ran();
+    let began = Instant::now();
     tokio::pin!(making);
     let made = {
         let deadline = tokio::time::sleep(shared.settings.run_deadline);
@@ -169,13 +172,23 @@ pub(crate) async fn make<T>(
             never = run.keep_lease() => match never {},
         }
     };
-    match made {
+    let made = match made {
         ControlFlow::Break(made) => made,
         ControlFlow::Continue(()) => {
             run::leave_alone(shared, read, run);
             making.await
         }
-    }
+    };
+    shared.telemetry.handled(&read.route.telemetry, began.elapsed());
+    tell(shared, read, Answered::Miss, 0);
+    made
+}
+
+/// Who asked for the value has it, or is about to.
+fn tell(shared: &Shared, read: &Read, how: Answered, cost: u32) {
+    let route = &read.route.telemetry;
+    shared.telemetry.served(route, how, cost);
+    shared.telemetry.answered(route, how);
 }
 
 /// The value could not be made: whoever waits makes its own, at once.
@@ -229,11 +242,11 @@ pub(crate) async fn set(
     });
     match filled.await? {
         Filled::Stored => {
-            shared.counters.stored.increment();
+            shared.telemetry.stored(&read.route.telemetry);
             Ok(None)
         }
         Filled::Refused(why) => {
-            shared.counters.refused.increment();
+            shared.telemetry.refused(&read.route.telemetry, why);
             Ok(Some(why))
         }
     }

@@ -17,7 +17,6 @@ use super::step::{is_away, millis, step};
 use crate::body::ResponseBody;
 use crate::key::{ScopeNames, Space, normalize_path_lossy};
 use crate::policy::{Effect, OwnWrites, When};
-use crate::protocol::Fwd;
 use crate::protocol::groups::invalidated_groups;
 use crate::protocol::invalidation::also_invalid;
 use crate::store::{LeaseToken, StoreError, StoreErrorKind};
@@ -147,7 +146,7 @@ where
     }
     let mut response = answer?.map(|body| ResponseBody::pass_then(body, at_end));
     let detail = write.missed.map(Bypass::as_str);
-    status::forwarded(&guard.shared, response.headers_mut(), Fwd::Method, detail);
+    status::written(&guard.shared, response.headers_mut(), detail);
     Ok(response)
 }
 
@@ -156,7 +155,7 @@ fn refusal<R: Body<Data = Bytes>>(shared: &Shared, why: &str) -> Response<Respon
         b"the cache can't be kept consistent at the moment\n",
     )));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    status::forwarded(shared, response.headers_mut(), Fwd::Method, Some(why));
+    status::written(shared, response.headers_mut(), Some(why));
     response
 }
 
@@ -234,7 +233,7 @@ impl Guard {
             );
             if let Err(error) = close.await {
                 self.away |= is_away(&error);
-                self.shared.counters.unfenced.increment();
+                self.shared.telemetry.unfenced();
                 if fence.required {
                     return false;
                 }
@@ -323,7 +322,7 @@ async fn end(
         (None, None) => return invalidate_by(shared, scopes, effect.mode, deadline).await,
     };
     match &done {
-        Ok(()) => shared.counters.invalidations.increment(),
+        Ok(()) => shared.telemetry.invalidated(),
         Err(_) => {
             // A scope that is closed stays closed when it is invalidated, and one that is not
             // moves: either way nothing from before is served.

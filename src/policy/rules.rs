@@ -13,6 +13,7 @@ use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, ReadMethod, Tenant};
 use crate::entry::Millis;
 use crate::key::{KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space};
+use crate::telemetry::RouteTelemetry;
 
 /// All routes, rules and sets of one cache.
 pub(crate) struct Rules {
@@ -92,6 +93,7 @@ pub(crate) struct CachedRoute {
     pub(crate) early_refresh: Option<f64>,
     pub(crate) refusals: Refusals,
     pub(crate) scopes: Vec<ScopePlan>,
+    pub(crate) telemetry: RouteTelemetry,
 }
 
 /// What of the query is in the key.
@@ -155,6 +157,7 @@ impl CachedRoute {
             early_refresh: None,
             refusals: Refusals::default(),
             scopes: Vec::new(),
+            telemetry: RouteTelemetry::new(Method::GET, "value".into()),
         }
     }
 

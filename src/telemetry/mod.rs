@@ -1,8 +1,16 @@
 //! What happened to a request, in words and in numbers.
+//!
+//! The flow tells [`Telemetry`] each thing once; what is counted, and for whom, is decided here.
 
+mod answered;
 mod outcome;
+mod route;
+mod seam;
 mod stats;
 
+pub(crate) use self::answered::Answered;
 pub use self::outcome::Bypass;
-pub(crate) use self::stats::Counters;
+pub use self::route::RouteStats;
+pub(crate) use self::route::RouteTelemetry;
+pub(crate) use self::seam::{Bound, Telemetry};
 pub use self::stats::Stats;

@@ -27,12 +27,12 @@ macro_rules! counters {
         }
 
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
-            $(pub(crate) $name: Counter,)*
+        pub(super) struct Counters {
+            $(pub(super) $name: Counter,)*
         }
 
         impl Counters {
-            pub(crate) fn snapshot(&self, breaker_open: bool, read_ahead: usize) -> Stats {
+            pub(super) fn snapshot(&self, breaker_open: bool, read_ahead: usize) -> Stats {
                 Stats { $($name: self.$name.load(),)* breaker_open, read_ahead }
             }
         }
@@ -109,18 +109,18 @@ counters! {
 
 /// A count that many tasks add to.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 impl Counter {
-    pub(crate) fn add(&self, count: u64) {
+    pub(super) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    pub(crate) fn increment(&self) {
+    pub(super) fn increment(&self) {
         self.add(1);
     }
 
-    fn load(&self) -> u64 {
+    pub(super) fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,5 +1,6 @@
 //! A cached route on its way from its declaration to what requests meet.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -16,6 +17,7 @@ use crate::policy::route::{OwnWrites, Route, Users};
 use crate::policy::rules::{CachedRoute, Declared, Query};
 use crate::policy::scopes::ScopePlan;
 use crate::policy::{ConfigError, ReadMethod};
+use crate::telemetry::RouteTelemetry;
 
 /// How long a stale response is kept where the response has the word.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -171,8 +173,10 @@ impl<'a> Draft<'a> {
             None => Query::All,
             Some(names) => Query::Named(names.iter().map(|name| encoded(name)).collect()),
         };
+        let name: Arc<str> = route.path.as_str().into();
         Ok(CachedRoute {
-            name: route.path.as_str().into(),
+            telemetry: RouteTelemetry::new(route.method.clone(), Arc::clone(&name)),
+            name,
             method: self.method,
             key: self.key,
             query,
