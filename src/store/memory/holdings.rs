@@ -9,8 +9,10 @@ use bytes::Bytes;
 use super::Entries;
 use crate::entry::Millis;
 
-/// An entry as it is kept. What it takes is on its tenant's account for as long as it lives,
-/// whichever way it goes.
+/// An entry as it is kept.
+///
+/// The map answers with clones. A clone shares the bytes and is on nobody's account, so that reading
+/// an entry costs one reference; what is read has been of use, which a clone leaves word of.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) frame: Bytes,
@@ -18,8 +20,8 @@ pub(super) struct Kept {
     /// Whether it has been read since it was last thought of giving it up.
     used: AtomicBool,
     bytes: u64,
-    account: Arc<Account>,
-    shelf: Arc<Shelf>,
+    /// `None` in a clone.
+    charge: Option<Arc<Charge>>,
 }
 
 impl Kept {
@@ -28,16 +30,41 @@ impl Kept {
         self.bytes
     }
 
-    /// Notes that it was of use.
-    pub(super) fn touch(&self) {
+    fn is_of(&self, charge: &Arc<Charge>) -> bool {
+        self.charge.as_ref().is_some_and(|own| Arc::ptr_eq(own, charge))
+    }
+}
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
         // Read first: a line of memory that many write to is slower than one that many read.
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
+        let (frame, used) = (self.frame.clone(), AtomicBool::new(false));
+        Self { frame, used, charge: None, ..*self }
     }
 }
 
-impl Drop for Kept {
+/// What an entry takes: on its tenant's account for as long as it is in the store, whichever way it
+/// goes.
+#[derive(Debug)]
+pub(super) struct Charge {
+    bytes: u64,
+    account: Arc<Account>,
+    shelf: Arc<Shelf>,
+}
+
+impl Charge {
+    fn new(bytes: u64, account: &Arc<Account>, shelf: &Arc<Shelf>) -> Arc<Self> {
+        shelf.0.fetch_add(bytes, Ordering::Relaxed);
+        account.bytes.fetch_add(bytes, Ordering::Relaxed);
+        account.entries.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { bytes, account: Arc::clone(account), shelf: Arc::clone(shelf) })
+    }
+}
+
+impl Drop for Charge {
     fn drop(&mut self) {
         self.shelf.0.fetch_sub(self.bytes, Ordering::Relaxed);
         self.account.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -70,7 +97,7 @@ pub(super) struct Room<'a> {
 pub(super) struct Holdings {
     account: Arc<Account>,
     /// For each shelf: what came first before what came later, or was of use. Some are gone.
-    queues: Vec<VecDeque<(Arc<str>, Weak<Kept>)>>,
+    queues: Vec<VecDeque<(Arc<str>, Weak<Charge>)>>,
     /// How many there are in the queues.
     queued: usize,
 }
@@ -93,33 +120,38 @@ impl Holdings {
         self.account.bytes.load(Ordering::Relaxed)
     }
 
-    /// Puts an entry of so many bytes on the account. It is to be [noted](Self::note) once it is in the
-    /// store.
-    pub(super) fn charge(
-        &self,
-        frame: Bytes,
-        until: Millis,
+    /// Puts an entry of so many bytes on the account, and into the store under this name. Answers
+    /// whether it is there.
+    pub(super) fn put(
+        &mut self,
+        name: &str,
+        (frame, until): (Bytes, Millis),
         bytes: u64,
         room: Room<'_>,
-    ) -> Arc<Kept> {
-        let (account, shelf) = (Arc::clone(&self.account), Arc::clone(&room.shelves[room.at]));
-        shelf.0.fetch_add(bytes, Ordering::Relaxed);
-        account.bytes.fetch_add(bytes, Ordering::Relaxed);
-        account.entries.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Kept { frame, until, used: AtomicBool::new(false), bytes, account, shelf })
+    ) -> bool {
+        let name: Arc<str> = name.into();
+        let charge = Charge::new(bytes, &self.account, &room.shelves[room.at]);
+        let weak = Arc::downgrade(&charge);
+        let used = AtomicBool::new(false);
+        let kept = Kept { frame, until, used, bytes, charge: Some(charge) };
+        room.entries.insert(Arc::clone(&name), kept);
+        let is_there = weak.strong_count() > 0;
+        if is_there {
+            self.note(name, weak, room);
+        }
+        is_there
     }
 
-    /// Remembers an entry that is in the store under this name.
-    pub(super) fn note(&mut self, name: Arc<str>, kept: &Arc<Kept>, room: Room<'_>) {
+    fn note(&mut self, name: Arc<str>, charge: Weak<Charge>, room: Room<'_>) {
         let live = self.account.entries.load(Ordering::Relaxed);
         if self.queued > 2 * live + CHANCES {
             for queue in &mut self.queues {
-                queue.retain(|(_, kept)| kept.strong_count() > 0);
+                queue.retain(|(_, charge)| charge.strong_count() > 0);
             }
             self.queued = self.queues.iter().map(VecDeque::len).sum();
         }
         self.queues.resize_with(room.shelves.len(), VecDeque::new);
-        self.queues[room.at].push_back((name, Arc::downgrade(kept)));
+        self.queues[room.at].push_back((name, charge));
         self.queued += 1;
     }
 
@@ -145,10 +177,10 @@ impl Holdings {
                 return true;
             }
             if !share.is_strict {
-                let shelf = shelves[at].0.load(Ordering::Relaxed);
+                let on_shelf = shelves[at].0.load(Ordering::Relaxed);
                 // Who is alone in the store takes nothing from others.
                 let is_alone = entries.weight() <= held;
-                if is_alone || needed(shelf) <= entries.shard_capacity() {
+                if is_alone || needed(on_shelf) <= entries.shard_capacity() {
                     return true;
                 }
             }
@@ -167,9 +199,9 @@ impl Holdings {
     /// Takes all of them out of the store.
     pub(super) fn give_all_up(&mut self, entries: &Entries) {
         self.queued = 0;
-        for (name, kept) in self.queues.drain(..).flatten() {
-            if let Some(kept) = kept.upgrade() {
-                take_out(entries, &name, &kept);
+        for (name, charge) in self.queues.drain(..).flatten() {
+            if let Some(charge) = charge.upgrade() {
+                entries.remove_if(&*name, |kept| kept.is_of(&charge));
             }
         }
     }
@@ -185,22 +217,23 @@ impl Holdings {
         let queue = self.queues.get_mut(at)?;
         while let Some((name, weak)) = queue.pop_front() {
             self.queued -= 1;
-            let Some(kept) = weak.upgrade() else { continue };
-            let was_of_use = kept.until > now && kept.used.swap(false, Ordering::Relaxed);
-            if was_of_use && *chances > 0 {
+            let Some(charge) = weak.upgrade() else { continue };
+            let mut spared = false;
+            let given_up = entries.remove_if(&*name, |kept| {
+                // Another may have come in its place.
+                let is_it = kept.is_of(&charge);
+                let was_of_use = kept.until > now && kept.used.swap(false, Ordering::Relaxed);
+                spared = is_it && was_of_use && *chances > 0;
+                is_it && !spared
+            });
+            if spared {
                 *chances -= 1;
                 queue.push_back((name, weak));
                 self.queued += 1;
-                continue;
+            } else if given_up.is_some() {
+                return Some(name);
             }
-            take_out(entries, &name, &kept);
-            return Some(name);
         }
         None
     }
-}
-
-/// Unless another has come in its place.
-fn take_out(entries: &Entries, name: &str, kept: &Arc<Kept>) {
-    entries.remove_if(name, |now| Arc::ptr_eq(now, kept));
 }

@@ -128,7 +128,7 @@ impl MemoryStore {
     /// ```
     #[must_use]
     pub fn tenant_limit(mut self, bytes: u64) -> Self {
-        self.share = Share { bytes, is_strict: true, ..self.share };
+        self.share = Share { bytes, is_strict: true };
         self
     }
 
@@ -223,10 +223,7 @@ impl MemoryStore {
 
     fn entry(&self, name: &str, now: Millis) -> Option<Bytes> {
         let kept = self.entries.get(name)?;
-        (kept.until > now).then(|| {
-            kept.touch();
-            kept.frame.clone()
-        })
+        (kept.until > now).then_some(kept.frame)
     }
 
     /// Puts an entry into the store, in the place of others of its tenant if need be. Answers whether
@@ -247,17 +244,8 @@ impl MemoryStore {
             at: self.entries.shard_index(name),
             share: self.share,
         };
-        if !holdings.make_room(name, bytes, room, now) {
-            return false;
-        }
-        let name: Arc<str> = name.into();
-        let kept = holdings.charge(frame, until, bytes, room);
-        self.entries.insert(Arc::clone(&name), Arc::clone(&kept));
-        let is_there = self.entries.contains_key(&*name);
-        if is_there {
-            holdings.note(name, &kept, room);
-        }
-        is_there
+        holdings.make_room(name, bytes, room, now)
+            && holdings.put(name, (frame, until), bytes, room)
     }
 
     fn minter(&self) -> Minter {
@@ -425,7 +413,7 @@ impl Store for MemoryStore {
 /// What a tenant takes beside its metadata, in bytes, roughly.
 const TENANT_WEIGHT: usize = 512;
 
-type Entries = Map<Arc<str>, Arc<Kept>, Weighter>;
+type Entries = Map<Arc<str>, Kept, Weighter>;
 
 fn weight(name: &str, frame: &[u8]) -> u64 {
     // What the map and the tenant's queue need for an entry, roughly.
@@ -436,8 +424,8 @@ fn weight(name: &str, frame: &[u8]) -> u64 {
 #[derive(Clone)]
 struct Weighter;
 
-impl quick_cache::Weighter<Arc<str>, Arc<Kept>> for Weighter {
-    fn weight(&self, _: &Arc<str>, kept: &Arc<Kept>) -> u64 {
+impl quick_cache::Weighter<Arc<str>, Kept> for Weighter {
+    fn weight(&self, _: &Arc<str>, kept: &Kept) -> u64 {
         kept.bytes()
     }
 }
