@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderName, Method};
 
 use crate::cache::Cache;
 use crate::flow::{Attitude, Settings};
 use crate::policy::{
-    ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, Tenant, Users, compile,
+    ConfigError, Declarations, Identity, InvalidationSet, On, Route, Scope, TARGET_FIELDS, Tenant,
+    Users, compile,
 };
 use crate::store::Store;
 
@@ -23,6 +25,8 @@ pub struct CacheBuilder {
     settings: Settings,
     targeted: Vec<String>,
     unstored: Option<Vec<String>>,
+    keyed: Option<Vec<String>>,
+    removed: Vec<String>,
 }
 
 impl CacheBuilder {
@@ -33,7 +37,15 @@ impl CacheBuilder {
             ..Declarations::default()
         };
         let settings = Settings::default();
-        Self { store, declarations, settings, targeted: Vec::new(), unstored: None }
+        Self {
+            store,
+            declarations,
+            settings,
+            targeted: Vec::new(),
+            unstored: None,
+            keyed: None,
+            removed: Vec::new(),
+        }
     }
 
     /// The prefix of everything that this application stores: 1 to 64 of the letters
@@ -167,6 +179,54 @@ impl CacheBuilder {
         I::Item: Into<String>,
     {
         self.unstored = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Request fields that are part of the key on every route, where a request has them:
+    /// [`TARGET_FIELDS`](crate::TARGET_FIELDS) if not set, and none in the [`rfc9111`](Self::rfc9111)
+    /// attitude, where responses say so with `Vary`. A list given here takes the place of the other;
+    /// an empty one, `[""; 0]`, is for handlers that read none of them.
+    ///
+    /// For one route there is [`Route::header`].
+    ///
+    /// ```
+    /// use tower_response_cache::{Cache, MemoryStore, TARGET_FIELDS};
+    ///
+    /// let cache = Cache::builder(MemoryStore::new())
+    ///     .keyed_fields(TARGET_FIELDS.into_iter().chain(["x-country"]))
+    ///     .build()?;
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    pub fn keyed_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.keyed = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Request fields that are taken from a request which is looked up, before the handler sees it: so
+    /// no client can write into what others get. None if not set. What a route
+    /// [names](Route::header) stays, as does what tenant or identity are read from by name. A request
+    /// that goes past the cache keeps all of its fields.
+    ///
+    /// They are no part of the key then. [`TARGET_FIELDS`](crate::TARGET_FIELDS), which are so by
+    /// default, need not be removed; [`CLIENT_FIELDS`](crate::CLIENT_FIELDS) may, as long as nothing
+    /// *inside* the layer needs them, a log or a limit of rates for example.
+    ///
+    /// ```
+    /// use tower_response_cache::{CLIENT_FIELDS, Cache, MemoryStore};
+    ///
+    /// let cache = Cache::builder(MemoryStore::new()).removed_fields(CLIENT_FIELDS).build()?;
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    pub fn removed_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.removed = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -418,6 +478,7 @@ impl CacheBuilder {
     pub fn build(mut self) -> Result<Cache, ConfigError> {
         self.settings.targeted = header_names(&self.targeted)?;
         self.settings.unstored = self.unstored.as_deref().map(header_names).transpose()?;
+        self.declare_fields()?;
         let settings = &self.settings;
         for (setting, limit) in [
             ("lookup_timeout", settings.lookup_timeout),
@@ -483,7 +544,40 @@ impl CacheBuilder {
         let rules = compile(&self.declarations)?;
         Ok(Cache::new(self.store, rules, self.settings))
     }
+
+    /// Works out which request fields are in each key, and which no handler sees.
+    fn declare_fields(&mut self) -> Result<(), ConfigError> {
+        let removed = header_names(&self.removed)?;
+        let by_default = match self.settings.attitude {
+            Attitude::Routes => &TARGET_FIELDS[..],
+            Attitude::Rfc9111 => &[],
+        };
+        let mut keyed = match &self.keyed {
+            Some(names) => header_names(names)?,
+            None => by_default.iter().copied().map(HeaderName::from_static).collect(),
+        };
+        if self.keyed.is_some()
+            && let Some(name) = keyed.iter().find(|name| removed.contains(name))
+        {
+            return Err(ConfigError::Contradiction {
+                path: format!("the request field {name}"),
+                reason: "it can't be both in the key and removed",
+            });
+        }
+        keyed.retain(|name| !removed.contains(name));
+        if let Some(name) = removed.iter().find(|name| OF_FRAMING.contains(name)) {
+            return Err(ConfigError::Contradiction {
+                path: format!("the request field {name}"),
+                reason: "without it nobody knows where the request ends: do not remove it",
+            });
+        }
+        (self.declarations.keyed, self.declarations.removed) = (keyed, removed);
+        Ok(())
+    }
 }
+
+/// By which of them a request's content ends (RFC 9112, section 6.3).
+const OF_FRAMING: [HeaderName; 2] = [CONTENT_LENGTH, TRANSFER_ENCODING];
 
 /// More runs than any process can have at once.
 const MAX_RUNS: usize = 1_000_000;

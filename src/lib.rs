@@ -122,8 +122,8 @@ pub use self::data::{DataError, DataErrorKind, DataKey, DataTtl};
 pub use self::future::ResponseFuture;
 pub use self::layer::CacheLayer;
 pub use self::policy::{
-    ConfigError, Identity, InvalidationSet, On, ResponseGroups, ResponseTtl, Route, Scope,
-    ScopeError, Tenant,
+    CLIENT_FIELDS, ConfigError, Identity, InvalidationSet, On, ResponseGroups, ResponseTtl, Route,
+    Scope, ScopeError, TARGET_FIELDS, Tenant,
 };
 pub use self::replay::ReplayBody;
 pub use self::service::CacheService;

@@ -75,7 +75,9 @@ where
             matched,
         );
         let mut request = Request::from_parts(parts, body);
-        if matches!(admission, Admission::Read(_) | Admission::Content(_)) {
+        if let Some(route) = admission.route() {
+            // Now that the tenant and the key have been read.
+            route.removed.remove_from(request.headers_mut());
             Handled::mark(shared, request.extensions_mut());
         }
         let shared = Arc::clone(shared);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, COOKIE, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    AUTHORIZATION, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::request::Parts;
@@ -26,9 +26,11 @@ use crate::key::{
     Keep, KeyTemplate, Names, PathError, QueryError, Space, TenantId, encode, normalize_path,
     normalize_query, template_value,
 };
-use crate::policy::{CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users};
+use crate::policy::{
+    CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users, overrides_method,
+};
 use crate::protocol::serve::request_control;
-use crate::protocol::{Fwd, RequestBypass};
+use crate::protocol::{Fwd, RequestBypass, is_ambiguous};
 use crate::telemetry::Bypass;
 
 /// Which way a request on a configured route goes.
@@ -38,6 +40,17 @@ pub(crate) enum Admission {
     Content(Contentless),
     Write(Box<Write>),
     Bypass(Passed),
+}
+
+impl Admission {
+    /// The route of a read.
+    pub(crate) fn route(&self) -> Option<&CachedRoute> {
+        match self {
+            Self::Read(read) => Some(&read.route),
+            Self::Content(read) => Some(read.route()),
+            Self::Write(_) | Self::Bypass(_) => None,
+        }
+    }
 }
 
 /// A request that goes past the cache.
@@ -125,6 +138,9 @@ where
 fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
     let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
     let route = &shared.rules.routes[index];
+    if overrides_method(&parts.headers) {
+        return Err(Bypass::MethodOverride);
+    }
     let wishes = wishes_of(&parts.headers);
     let mut alone = match bypass_on(route, parts, wishes.as_deref())? {
         None => None,
@@ -140,6 +156,10 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     let found = reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
     let params = Params::new(found.params.iter());
     let space = space_of(shared, parts, &params, route.tenantless)?;
+    // After the tenant, which has its own word for what is sent twice.
+    if is_ambiguous(&parts.uri, &parts.headers) {
+        return Err(Bypass::Ambiguous);
+    }
     let mut variant = String::from(route.method.as_str());
     push_identity(route, parts, &params, rfc9111, &mut variant)?;
     push_headers(route, parts, &mut variant);
@@ -152,6 +172,11 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
         PathError::DotSegment => Bypass::DotSegment,
         _ => Bypass::MalformedEscape,
     })?;
+    // A router that matches literal segments as they stand takes `/users/m%65` for another route than
+    // `/users/me`: the answer of one must not become that of the other.
+    if path.contains('%') && reads.canonical.at(&normal).is_ok_and(|other| *other.value != index) {
+        return Err(Bypass::Ambiguous);
+    }
     let canonical = Canonical::strict(&params).map_err(|_| Bypass::MalformedEscape)?;
     let text = key_text(shared, route, &normal, &canonical, parts.uri.query())?;
     if text.len() > shared.settings.max_key {
@@ -332,20 +357,51 @@ fn push_identity(
 /// the request does not have.
 fn push_headers(route: &CachedRoute, parts: &Parts, variant: &mut String) {
     for name in &route.keyed_headers {
-        variant.push(';');
-        variant.push_str(name.as_str());
-        let mut separator = '=';
-        for value in parts.headers.get_all(name) {
-            variant.push(separator);
-            separator = ',';
-            if *name == AUTHORIZATION || *name == COOKIE {
-                // Names of keys are for operators to read; these are not.
-                variant.push('#');
-                variant.push_str(&blake3::hash(value.as_bytes()).to_hex());
-            } else {
-                encode(value.as_bytes(), variant);
-            }
+        if *name == HOST {
+            push_host(parts, variant);
+        } else {
+            push_header(name, parts, variant);
         }
+    }
+    if route.keyed_if_sent.has_host() {
+        push_host(parts, variant);
+    }
+    for name in route.keyed_if_sent.found(&parts.headers) {
+        push_header(name, parts, variant);
+    }
+}
+
+fn push_header(name: &HeaderName, parts: &Parts, variant: &mut String) {
+    variant.push(';');
+    variant.push_str(name.as_str());
+    let mut separator = '=';
+    for value in parts.headers.get_all(name) {
+        variant.push(separator);
+        separator = ',';
+        if *name == AUTHORIZATION || *name == COOKIE {
+            // Names of keys are for operators to read; these are not.
+            variant.push('#');
+            variant.push_str(&blake3::hash(value.as_bytes()).to_hex());
+        } else {
+            encode(value.as_bytes(), variant);
+        }
+    }
+}
+
+/// Adds the host that the request was sent to. Where the target names one (RFC 9112, section 3.2.2;
+/// HTTP/2's `:authority`), it counts, with its scheme, and a Host beside it is the same.
+fn push_host(parts: &Parts, variant: &mut String) {
+    let Some(authority) = parts.uri.authority() else {
+        if parts.headers.contains_key(HOST) {
+            push_header(&HOST, parts, variant);
+        }
+        return;
+    };
+    variant.push_str(";host=");
+    encode(authority.as_str().as_bytes(), variant);
+    if let Some(scheme) = parts.uri.scheme() {
+        variant.push_str(";@scheme=");
+        encode(scheme.as_str().as_bytes(), variant);
     }
 }
 

@@ -25,6 +25,10 @@ impl Contentless {
     pub(super) fn new(read: Read) -> Self {
         Self(Box::new(read))
     }
+
+    pub(super) fn route(&self) -> &CachedRoute {
+        &self.0.route
+    }
 }
 
 /// Reads the request's content, and answers the read.

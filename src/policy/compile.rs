@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
 
 pub(super) use self::checks::may_be_equal;
 use self::checks::{check_key_texts, check_source, parse_path, within};
@@ -30,6 +30,10 @@ pub(crate) struct Declarations {
     pub(crate) tenant: Option<Tenant>,
     pub(crate) users: Option<Users>,
     pub(crate) ttl: Duration,
+    /// Request fields that are in each key, where a request has them.
+    pub(crate) keyed: Vec<HeaderName>,
+    /// Request fields that no handler sees.
+    pub(crate) removed: Vec<HeaderName>,
     /// Responses say themselves how long they are kept.
     pub(crate) rfc9111: bool,
     pub(crate) routes: Vec<Route>,

@@ -104,6 +104,11 @@ pub(crate) enum Unreadable {
 }
 
 impl Source {
+    /// Whether it is this request field.
+    pub(super) fn is(&self, field: &HeaderName) -> bool {
+        matches!(self, Self::Header(Ok(name)) if name == field)
+    }
+
     pub(crate) fn read<'a>(
         &self,
         parts: &'a Parts,

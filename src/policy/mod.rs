@@ -3,6 +3,7 @@
 mod compile;
 mod effect;
 mod error;
+mod fields;
 mod identity;
 mod params;
 mod read_method;
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub(crate) use self::compile::{Declarations, compile};
 pub(crate) use self::effect::{Effect, When};
 pub use self::error::ConfigError;
+pub(crate) use self::fields::overrides_method;
+pub use self::fields::{CLIENT_FIELDS, TARGET_FIELDS};
 pub(crate) use self::identity::Unreadable;
 pub use self::identity::{Identity, Tenant};
 pub(crate) use self::params::{Canonical, Params};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, StatusCode};
 
 use super::compile::may_be_equal;
+use super::fields::FieldSet;
 use super::identity::Source;
 use super::route::{Etag, OwnWrites, Refusals, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
@@ -74,6 +75,10 @@ pub(crate) struct CachedRoute {
     pub(crate) query: Query,
     /// Headers in the key, sorted.
     pub(crate) keyed_headers: Vec<HeaderName>,
+    /// Further headers that are in the key of a request which has them.
+    pub(crate) keyed_if_sent: FieldSet,
+    /// Headers that the handler does not see.
+    pub(crate) removed: FieldSet,
     pub(crate) users: Option<Users>,
     pub(crate) tenantless: bool,
     /// Declared only so that no other template takes its paths.
@@ -139,6 +144,8 @@ impl CachedRoute {
             key: KeyTemplate::Path,
             query: Query::All,
             keyed_headers: Vec::new(),
+            keyed_if_sent: FieldSet::default(),
+            removed: FieldSet::default(),
             users: None,
             tenantless: false,
             uncached: false,

@@ -32,5 +32,6 @@ pub use self::hop_by_hop::strip;
 pub use self::lifetime::lifetime;
 pub use self::request::{
     Credentials, RequestBypass, bypass_beside_content, bypass_by_request, has_credentials,
+    is_ambiguous,
 };
 pub use self::storable::{StorableRules, Uncacheable, body_refusal, head_size, response_refusal};

@@ -1,10 +1,10 @@
 //! Requests that a cache leaves alone, and those that carry an identity.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Uri};
 
 use super::list;
 
@@ -53,6 +53,29 @@ pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<Request
 #[must_use]
 pub fn bypass_beside_content(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
     another_protocol(method, headers).or_else(|| own_copy(headers))
+}
+
+/// Whether two readers of this request could take it for two: it has several Host lines, or another
+/// than its target names (RFC 9112 3.2), or it says in two ways where its content ends (6.3).
+#[must_use]
+pub fn is_ambiguous(target: &Uri, headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    let host = hosts.next();
+    let other_host = match (target.authority(), host) {
+        // RFC 9112 3.2: what is sent in both is the same, but for who asks.
+        (Some(authority), Some(host)) => {
+            let named = authority.as_str();
+            named.rsplit_once('@').map_or(named, |(_, named)| named).as_bytes() != host.as_bytes()
+        }
+        _ => false,
+    };
+    let mut lengths = list::members(headers, &CONTENT_LENGTH);
+    let length = lengths.next();
+    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
+    other_host
+        || hosts.next().is_some()
+        || is_chunked && length.is_some()
+        || lengths.any(|other| Some(other) != length)
 }
 
 fn another_protocol(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
@@ -157,6 +180,38 @@ mod tests {
         for (row, method, fields, expected) in rows {
             let found = bypass_by_request(&method, &headers(fields));
             assert_eq!(found.map(RequestBypass::as_str), expected, "{row}");
+        }
+    }
+
+    #[test]
+    fn ambiguities() {
+        let rows: [(&str, &str, Fields, bool); 13] = [
+            ("plain", "/", &[("host", "a")], false),
+            ("no host", "/", &[], false),
+            ("RFC 9112 3.2 two hosts", "/", &[("host", "a"), ("host", "b")], true),
+            ("RFC 9112 3.2 one host twice", "/", &[("host", "a"), ("host", "a")], true),
+            ("RFC 9112 3.2.2 the same", "http://a:8/", &[("host", "a:8")], false),
+            ("RFC 9113 8.3.1 without Host", "http://a/", &[], false),
+            ("RFC 9112 3.2 a user", "http://u:p@a/", &[("host", "a")], false),
+            ("RFC 9112 3.2 another host", "http://a/", &[("host", "b")], true),
+            ("RFC 9112 3.2 another port", "http://a/", &[("host", "a:81")], true),
+            ("RFC 9112 6.3 one length", "/", &[("content-length", "0, 0")], false),
+            ("RFC 9112 6.3 two lengths", "/", &[("content-length", "0, 5")], true),
+            (
+                "RFC 9112 6.3 two lines",
+                "/",
+                &[("content-length", "5"), ("content-length", "0")],
+                true,
+            ),
+            (
+                "RFC 9112 6.1 two framings",
+                "/",
+                &[("content-length", "0"), ("transfer-encoding", "chunked")],
+                true,
+            ),
+        ];
+        for (row, target, fields, expected) in rows {
+            assert_eq!(is_ambiguous(&target.parse().unwrap(), &headers(fields)), expected, "{row}");
         }
     }
 

@@ -37,6 +37,11 @@ pub enum Bypass {
     /// The request's content can't be read and handed on: its type has no
     /// [`replay`](crate::CacheLayer::replay).
     BodyType,
+    /// The request says two things of its host or of where its content ends, or its path is of one
+    /// route as it is spelled and of another as it is meant.
+    Ambiguous,
+    /// The request asks to be taken for one of another method (`X-HTTP-Method-Override`).
+    MethodOverride,
     /// The request wants to change the protocol.
     Upgrade,
     /// The path has dot segments.
@@ -76,6 +81,8 @@ impl Bypass {
             Self::RequestTooSlow => "request-too-slow",
             Self::RequestBroken => "request-broken",
             Self::BodyType => "body-type",
+            Self::Ambiguous => "ambiguous",
+            Self::MethodOverride => "method-override",
             Self::Upgrade => "upgrade",
             Self::DotSegment => "dot-segment",
             Self::MalformedEscape => "malformed-escape",

@@ -13,10 +13,11 @@ use super::checks::{
 use crate::entry::Head;
 use crate::key::{KeyTemplate, PathTemplate, Reach, ScopeKind, ScopeTemplate};
 use crate::policy::compile::Declarations;
+use crate::policy::fields::FieldSet;
 use crate::policy::route::{OwnWrites, Route, Users};
 use crate::policy::rules::{CachedRoute, Declared, Query};
 use crate::policy::scopes::ScopePlan;
-use crate::policy::{ConfigError, ReadMethod};
+use crate::policy::{ConfigError, ReadMethod, Tenant};
 use crate::telemetry::RouteTelemetry;
 
 /// How long a stale response is kept where the response has the word.
@@ -29,6 +30,8 @@ pub(super) struct Draft<'a> {
     pub(super) path: PathTemplate,
     pub(super) key: KeyTemplate,
     headers: Vec<HeaderName>,
+    keyed_if_sent: FieldSet,
+    removed: FieldSet,
     tags: Vec<ScopeTemplate>,
     users: Option<Users>,
     ttl: Duration,
@@ -109,13 +112,41 @@ impl<'a> Draft<'a> {
         }
         headers.sort_by(|a: &HeaderName, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
+        let users_source = match &users {
+            Some(Users::Per(identity)) => Some(identity.source()),
+            _ => None,
+        };
+        let tenant_source = declarations.tenant.as_ref().map(Tenant::source);
+        let is_source = |name: &HeaderName| {
+            [tenant_source, users_source].into_iter().flatten().any(|source| source.is(name))
+        };
+        let beside = |fields: &[HeaderName]| {
+            FieldSet::new(fields.iter().filter(|name| !headers.contains(name)).cloned())
+        };
+        let keyed_if_sent = beside(&declarations.keyed);
+        let removed: Vec<_> =
+            declarations.removed.iter().filter(|name| !is_source(name)).cloned().collect();
+        let removed = beside(&removed);
         let mut tags = Vec::with_capacity(route.tags.len());
         for tag in &route.tags {
             let template = ScopeTemplate::tag(tag).map_err(malformed(&route.path, tag))?;
             check_bound(&route.path, tag, &template, |name| path.params().any(|p| p == name))?;
             tags.push(template);
         }
-        Ok(Self { route, method, path, key, headers, tags, users, ttl, revalidate, rfc9111 })
+        Ok(Self {
+            route,
+            method,
+            path,
+            key,
+            headers,
+            keyed_if_sent,
+            removed,
+            tags,
+            users,
+            ttl,
+            revalidate,
+            rfc9111,
+        })
     }
 
     /// Whether a target reaches a key of this route.
@@ -181,6 +212,8 @@ impl<'a> Draft<'a> {
             key: self.key,
             query,
             keyed_headers: self.headers,
+            keyed_if_sent: self.keyed_if_sent,
+            removed: self.removed,
             users: self.users,
             tenantless: route.tenantless,
             ttl: self.ttl,
