@@ -23,6 +23,7 @@
 mod fills;
 mod groups;
 mod leases;
+mod listing;
 mod reading;
 mod removal;
 mod scopes;
@@ -50,6 +51,7 @@ pub use self::leases::{
     lease_expires, lease_goes_to_one_of_many, lease_is_outdated_by_an_invalidation,
     lease_is_renewed_and_released_by_its_holder_alone, miss_without_lease_never_waits,
 };
+pub use self::listing::keys_are_listed_by_pages_of_one_tenant;
 pub use self::reading::{
     answers_and_has_a_clock, dropped_futures_leave_the_store_usable, ids_are_never_minted_twice,
     lookup_of_the_unknown_is_empty, miss_creates_what_is_missing,
@@ -117,6 +119,8 @@ pub async fn all(store: &dyn Store) {
     group_invalidation_reaches_no_other_tenant(store).await;
     group_that_was_lost_revives_nothing(store).await;
     groups_of_any_name_are_kept_apart(store).await;
+
+    keys_are_listed_by_pages_of_one_tenant(store).await;
 
     remove_takes_one_entry(store).await;
     discard_removes_only_what_was_seen(store).await;

@@ -26,8 +26,8 @@ pub use self::near::NearCache;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
 pub use self::types::{
-    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Refusal, Stamped,
-    StoreFuture,
+    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Refusal,
+    Stamped, StoreFuture, StoredKey,
 };
 
 use crate::entry::{Millis, Snapshot};
@@ -203,6 +203,28 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// be gone and others not; call it again.
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64>;
 
+    /// Lists the keys of the tenant whose text matches `glob`, page by page: the first page without
+    /// a cursor, each further one with the [`KeyPage::next`] of the one before.
+    ///
+    /// For people who look what is there. A key that is stored all the while is on one page at
+    /// least; one that comes or goes meanwhile may be or not be. Whether its entry is valid is not
+    /// looked at. A page holds about `limit` keys: at most twice as many, fewer or none where the
+    /// search took its time, and then `next` says that there is more. Whatever the cursor, no key of
+    /// another tenant is listed.
+    ///
+    /// A store that can't list refuses ([`StoreErrorKind::Refused`]), as this one does by itself.
+    fn keys<'a>(
+        &'a self,
+        space: &'a Space,
+        glob: &'a Glob,
+        cursor: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, KeyPage> {
+        let _ = (space, glob, cursor, limit);
+        let why = "this store does not list its keys";
+        StoreFuture::ready(Err(StoreError::new(StoreErrorKind::Refused, why)))
+    }
+
     /// Answers once the store can be reached.
     fn ping(&self) -> StoreFuture<'_, ()>;
 
@@ -314,6 +336,16 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         (**self).delete_pattern(space, glob)
+    }
+
+    fn keys<'a>(
+        &'a self,
+        space: &'a Space,
+        glob: &'a Glob,
+        cursor: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, KeyPage> {
+        (**self).keys(space, glob, cursor, limit)
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {

@@ -172,6 +172,26 @@ pub struct Invalidated {
     pub moved: usize,
 }
 
+/// One page of the keys of a tenant: the answer of [`keys`](super::Store::keys).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyPage {
+    /// The keys of this page, each once.
+    pub keys: Vec<StoredKey>,
+    /// What the next page is asked for with, or `None` if this is the last one. A text of the
+    /// store's own; one that it did not give is answered with any page, of the same tenant, or with
+    /// an error.
+    pub next: Option<String>,
+}
+
+/// What tells an entry from the others of its tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredKey {
+    /// The method, and what else tells entries of one text apart. It holds no space.
+    pub variant: String,
+    /// The key text, which patterns match.
+    pub text: String,
+}
+
 /// The future of a store's method: an answer that is there already, or one to wait for.
 ///
 /// A store that answers from memory costs no allocation.

@@ -20,8 +20,8 @@ use self::holdings::{Kept, Room, Share, Shelf};
 use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
 use super::{
-    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped, Store,
-    StoreFuture,
+    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Stamped,
+    Store, StoreFuture,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Millis, RunId, Snapshot};
@@ -399,6 +399,16 @@ impl Store for MemoryStore {
 
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         StoreFuture::ready(Ok(self.do_delete_pattern(space, glob)))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        space: &'a Space,
+        glob: &'a Glob,
+        cursor: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, KeyPage> {
+        StoreFuture::ready(Ok(self.do_keys(space, glob, cursor, limit)))
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {

@@ -1,12 +1,16 @@
 //! The steps that touch entries and metadata together.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::MemoryStore;
 use super::metadata::FillCheck;
 use crate::entry::{Generation, Head, Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
-use crate::store::{Filled, Found, Generations, LeaseToken, Miss, MissRequest, Refusal, Stamped};
+use crate::store::{
+    Filled, Found, Generations, KeyPage, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoredKey,
+};
 
 impl MemoryStore {
     /// The name of the generation of all tenants, if the key has it among its scopes.
@@ -164,5 +168,42 @@ impl MemoryStore {
             tenant.write().move_epochs(&self.minter());
         }
         removed as u64
+    }
+
+    /// In the order of variant and text; the cursor is the last of the page before.
+    pub(super) fn do_keys(
+        &self,
+        space: &Space,
+        glob: &Glob,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> KeyPage {
+        let limit = limit.max(1);
+        let prefix = space.prefix('e');
+        let now = self.clock.millis();
+        // Never more than a page and the one that says that there is another, however many there are.
+        let mut page: BTreeSet<Box<str>> = BTreeSet::new();
+        for (name, kept) in self.entries.iter() {
+            let Some(rest) = name.strip_prefix(&*prefix) else { continue };
+            let matching = rest.split_once(' ').is_some_and(|(_, text)| glob.matches(text));
+            if !matching || kept.until <= now || cursor.is_some_and(|last| rest <= last) {
+                continue;
+            }
+            if page.len() <= limit {
+                page.insert(rest.into());
+            } else if page.last().is_some_and(|last| rest < &**last) {
+                page.insert(rest.into());
+                page.pop_last();
+            }
+        }
+        let more = page.len() > limit;
+        if more {
+            page.pop_last();
+        }
+        let next = page.last().filter(|_| more).map(ToString::to_string);
+        let keys = page.iter().filter_map(|rest| rest.split_once(' ')).map(|(variant, text)| {
+            StoredKey { variant: variant.to_owned(), text: text.to_owned() }
+        });
+        KeyPage { keys: keys.collect(), next }
     }
 }

@@ -1,4 +1,7 @@
-//! The removal of entries by an ad-hoc pattern, the one step that searches.
+//! The steps that search: the removal of entries by an ad-hoc pattern, and the list of keys.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use bb8_redis::redis::{Cmd, Value, cmd};
 
@@ -8,16 +11,56 @@ use super::entries::{bytes_of, number};
 use super::failure::Failure;
 use super::script::{Call, Script};
 use crate::key::{EPOCHS, Glob, Space};
-use crate::store::StoreError;
 use crate::store::types::nonce;
+use crate::store::{KeyPage, StoreError, StoreErrorKind, StoredKey};
 
 /// How many names the server looks at for each step of the search.
 const STEP: usize = 1000;
+
+/// How long the search for one page of keys goes on, found or not.
+const PAGE: Duration = Duration::from_millis(200);
 
 /// How many names are unlinked by one command, so that nobody waits long behind it.
 const BATCH: usize = 500;
 
 impl RedisStore {
+    /// The cursor is the server's own, which says nothing of tenants: whatever it is, what is found
+    /// begins with the prefix of this one.
+    pub(super) async fn do_keys(
+        &self,
+        space: &Space,
+        glob: &Glob,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<KeyPage, StoreError> {
+        let foreign = || StoreError::new(StoreErrorKind::Refused, "not a cursor of this store");
+        let mut cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| foreign())?;
+        let prefix = space.prefix('e');
+        let pattern = format!("{prefix}* {}", glob.as_str());
+        // No more in one step than the page may hold: what a step has found can't be put back.
+        let step = limit.clamp(10, STEP);
+        let began = Instant::now();
+        let mut link = self.links.link().await?;
+        // The server may give a name more than once.
+        let mut keys = BTreeSet::new();
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(step);
+            let reply = link.command(&scan).await?;
+            let found = read_scan(reply).and_then(|(next, names)| {
+                Some((std::str::from_utf8(&next).ok()?.parse::<u64>().ok()?, names))
+            });
+            let (next, names) = found.ok_or_else(|| link.nonsense("SCAN"))?;
+            let names = names.iter().filter_map(|name| key_of(name, &prefix));
+            keys.extend(names.filter(|key| glob.matches(&key.text)));
+            cursor = next;
+            if cursor == 0 || keys.len() >= limit || began.elapsed() >= PAGE {
+                let next = (cursor != 0).then(|| cursor.to_string());
+                return Ok(KeyPage { keys: keys.into_iter().collect(), next });
+            }
+        }
+    }
+
     /// Fills and flights under way carry epochs from before the first move, so what is removed
     /// isn't stored again by them; what was read during the search carries epochs from before the
     /// second.
@@ -102,6 +145,13 @@ fn text_of<'a>(name: &'a [u8], prefix: &str) -> Option<&'a str> {
     let rest = name.strip_prefix(prefix.as_bytes())?;
     let space = rest.iter().position(|&byte| byte == b' ')?;
     std::str::from_utf8(&rest[space + 1..]).ok()
+}
+
+/// The same with the variant before it.
+fn key_of(name: &[u8], prefix: &str) -> Option<StoredKey> {
+    let rest = std::str::from_utf8(name.strip_prefix(prefix.as_bytes())?).ok()?;
+    let (variant, text) = rest.split_once(' ')?;
+    Some(StoredKey { variant: variant.to_owned(), text: text.to_owned() })
 }
 
 #[cfg(test)]

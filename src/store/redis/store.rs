@@ -15,8 +15,8 @@ use crate::entry::{Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::near::{Mode as NearMode, Moving, Near, NearSettings};
 use crate::store::{
-    Filled, Found, Generations, Invalidated, LeaseToken, Miss, MissRequest, Mode, Stamped, Store,
-    StoreError, StoreFuture,
+    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Stamped,
+    Store, StoreError, StoreFuture,
 };
 
 /// A [`Store`] in Redis, shared by every instance that uses the same server and namespace.
@@ -84,7 +84,11 @@ impl RedisStore {
 
 impl Store for RedisStore {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
-        let Some(near) = &self.near else { return StoreFuture::pending(self.do_lookup(names)) };
+        // Names without a scope are those of somebody who looks at what the store itself has: kept
+        // under them, the answer would stand in the way of requests.
+        let Some(near) = self.near.as_ref().filter(|_| names.scope_count() > 0) else {
+            return StoreFuture::pending(self.do_lookup(names));
+        };
         match near.get(names, self.now()) {
             Some(kept) if near.mode() == NearMode::Coherent => StoreFuture::ready(Ok(kept.found())),
             Some(kept) => StoreFuture::pending(self.confirm_near(near, names, kept)),
@@ -179,6 +183,16 @@ impl Store for RedisStore {
 
     fn delete_pattern<'a>(&'a self, space: &'a Space, glob: &'a Glob) -> StoreFuture<'a, u64> {
         StoreFuture::pending(self.do_delete_pattern(space, glob))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        space: &'a Space,
+        glob: &'a Glob,
+        cursor: Option<&'a str>,
+        limit: usize,
+    ) -> StoreFuture<'a, KeyPage> {
+        StoreFuture::pending(self.do_keys(space, glob, cursor, limit))
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
