@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::flow::{self, Shared};
 use crate::key::{Glob, GlobError, ScopeNames, Space, TenantError, TenantId, encode};
 use crate::policy::{Scope, ScopeError, Set, TENANT};
-use crate::store::{Mode, StoreError, StoreErrorKind};
+use crate::store::{Invalidated, Mode, StoreError, StoreErrorKind};
 
 /// What one tenant has in the cache, and how code invalidates it.
 ///
@@ -78,10 +78,7 @@ impl TenantCache {
     ///
     /// The invalidation goes on.
     pub async fn invalidate(&self, scope: &Scope) -> Result<(), InvalidateError> {
-        let text = scope.text(&self.shared.rules, self.tenantless)?;
-        let mut scopes = ScopeNames::new(&self.space);
-        scopes.push(&text);
-        self.confirm(scopes, Mode::Hard).await
+        self.confirm(self.names_of(scope)?, Mode::Hard).await
     }
 
     /// Invalidates one scope softly: what it reaches is served within its route's stale window while
@@ -95,10 +92,7 @@ impl TenantCache {
     ///
     /// The invalidation goes on.
     pub async fn soften(&self, scope: &Scope) -> Result<(), InvalidateError> {
-        let text = scope.text(&self.shared.rules, self.tenantless)?;
-        let mut scopes = ScopeNames::new(&self.space);
-        scopes.push(&text);
-        self.confirm(scopes, Mode::Soft).await
+        self.confirm(self.names_of(scope)?, Mode::Soft).await
     }
 
     /// Invalidates the responses that have named this group, in `Cache-Groups` (RFC 9875) or with
@@ -116,7 +110,7 @@ impl TenantCache {
     ///
     /// The invalidation goes on.
     pub async fn invalidate_group(&self, group: &str) -> Result<(), InvalidateError> {
-        self.confirm(ScopeNames::groups(&self.space, [group]), Mode::Hard).await
+        self.confirm(self.group(group), Mode::Hard).await
     }
 
     /// Invalidates everything that the tenant has.
@@ -129,9 +123,7 @@ impl TenantCache {
     ///
     /// The invalidation goes on.
     pub async fn invalidate_all(&self) -> Result<(), InvalidateError> {
-        let mut scopes = ScopeNames::new(&self.space);
-        scopes.push(TENANT);
-        self.confirm(scopes, Mode::Hard).await
+        self.confirm(self.everything(), Mode::Hard).await
     }
 
     /// Invalidates a [named set](crate::InvalidationSet) for these values of its parameters.
@@ -149,28 +141,7 @@ impl TenantCache {
         name: &str,
         values: &[(&str, &str)],
     ) -> Result<(), InvalidateError> {
-        let set = self.find_set(name)?;
-        let values: Vec<_> = values
-            .iter()
-            .map(|(name, value)| {
-                let mut encoded = String::with_capacity(value.len());
-                encode(value.as_bytes(), &mut encoded);
-                (*name, encoded)
-            })
-            .collect();
-        let value = |name: &str| {
-            values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
-        };
-        let mut scopes = self.scopes_of(set);
-        let mut text = String::new();
-        for target in &set.targets {
-            text.clear();
-            target
-                .bind(value, &mut text)
-                .map_err(|error| ScopeError::Unbound(error.to_string()))?;
-            scopes.push(&text);
-        }
-        self.confirm(scopes, Mode::Hard).await
+        self.confirm(self.set(name, values)?, Mode::Hard).await
     }
 
     /// Invalidates a [named set](crate::InvalidationSet) for all values of its parameters.
@@ -185,20 +156,7 @@ impl TenantCache {
     ///
     /// The invalidation goes on.
     pub async fn invalidate_set_for_all(&self, name: &str) -> Result<(), InvalidateError> {
-        let set = self.find_set(name)?;
-        if !set.or_all {
-            return Err(ScopeError::NotForAll(name.to_owned()).into());
-        }
-        let mut scopes = self.scopes_of(set);
-        let mut text = String::new();
-        for target in &set.targets {
-            text.clear();
-            target
-                .bind_any(|_| None, &mut text)
-                .map_err(|error| ScopeError::Unbound(error.to_string()))?;
-            scopes.push(&text);
-        }
-        self.confirm(scopes, Mode::Hard).await
+        self.confirm(self.set_for_all(name)?, Mode::Hard).await
     }
 
     /// Removes every entry of the tenant whose key text matches a Redis glob, and answers how many
@@ -225,6 +183,87 @@ impl TenantCache {
         Ok(delete.await?)
     }
 
+    /// The tenant's space, or that of what belongs to no tenant.
+    #[cfg(feature = "admin")]
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Whether it is the part that belongs to no tenant.
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_tenantless(&self) -> bool {
+        self.tenantless
+    }
+
+    #[cfg(feature = "admin")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The names of one scope, if entries carry it.
+    pub(crate) fn names_of(&self, scope: &Scope) -> Result<ScopeNames, ScopeError> {
+        let text = scope.text(&self.shared.rules, self.tenantless)?;
+        let mut scopes = ScopeNames::new(&self.space);
+        scopes.push(&text);
+        Ok(scopes)
+    }
+
+    pub(crate) fn group(&self, group: &str) -> ScopeNames {
+        ScopeNames::groups(&self.space, [group])
+    }
+
+    pub(crate) fn everything(&self) -> ScopeNames {
+        let mut scopes = ScopeNames::new(&self.space);
+        scopes.push(TENANT);
+        scopes
+    }
+
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        values: &[(&str, &str)],
+    ) -> Result<ScopeNames, ScopeError> {
+        let set = self.find_set(name)?;
+        let values: Vec<_> = values
+            .iter()
+            .map(|(name, value)| {
+                let mut encoded = String::with_capacity(value.len());
+                encode(value.as_bytes(), &mut encoded);
+                (*name, encoded)
+            })
+            .collect();
+        let value = |name: &str| {
+            values.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+        };
+        let mut scopes = self.scopes_of(set);
+        let mut text = String::new();
+        for target in &set.targets {
+            text.clear();
+            target
+                .bind(value, &mut text)
+                .map_err(|error| ScopeError::Unbound(error.to_string()))?;
+            scopes.push(&text);
+        }
+        Ok(scopes)
+    }
+
+    pub(crate) fn set_for_all(&self, name: &str) -> Result<ScopeNames, ScopeError> {
+        let set = self.find_set(name)?;
+        if !set.or_all {
+            return Err(ScopeError::NotForAll(name.to_owned()));
+        }
+        let mut scopes = self.scopes_of(set);
+        let mut text = String::new();
+        for target in &set.targets {
+            text.clear();
+            target
+                .bind_any(|_| None, &mut text)
+                .map_err(|error| ScopeError::Unbound(error.to_string()))?;
+            scopes.push(&text);
+        }
+        Ok(scopes)
+    }
+
     fn find_set(&self, name: &str) -> Result<&Set, ScopeError> {
         let sets = &self.shared.rules.sets;
         sets.get(name).ok_or_else(|| ScopeError::UnknownSet(name.to_owned()))
@@ -242,6 +281,15 @@ impl TenantCache {
     }
 
     async fn confirm(&self, scopes: ScopeNames, mode: Mode) -> Result<(), InvalidateError> {
+        self.carry_out(scopes, mode).await.map(drop)
+    }
+
+    /// Invalidates, on a task of its own, and answers what the store has moved.
+    pub(crate) async fn carry_out(
+        &self,
+        scopes: ScopeNames,
+        mode: Mode,
+    ) -> Result<Invalidated, InvalidateError> {
         let shared = Arc::clone(&self.shared);
         let task =
             self.shared.work.spawn(async move { flow::invalidate(&shared, &scopes, mode).await });

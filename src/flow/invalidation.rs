@@ -16,7 +16,7 @@ use super::shared::Shared;
 use super::step::{after, is_away, step};
 use crate::key::{Names, ScopeNames, Space};
 use crate::policy::{MAX_TTL, TENANT};
-use crate::store::{Mode, StoreError};
+use crate::store::{Invalidated, Mode, StoreError};
 use crate::telemetry::Bound;
 
 /// Invalidates, once, within the time that an invalidation may take. If that is not confirmed, the
@@ -29,7 +29,7 @@ pub(crate) async fn invalidate(
     shared: &Arc<Shared>,
     scopes: &ScopeNames,
     mode: Mode,
-) -> Result<(), StoreError> {
+) -> Result<Invalidated, StoreError> {
     let deadline = Instant::now() + shared.settings.invalidate_timeout;
     invalidate_by(shared, scopes, mode, deadline).await
 }
@@ -40,10 +40,12 @@ pub(super) async fn invalidate_by(
     scopes: &ScopeNames,
     mode: Mode,
     deadline: Instant,
-) -> Result<(), StoreError> {
+) -> Result<Invalidated, StoreError> {
+    let began = Instant::now();
     let done = attempt(shared, scopes, mode, || deadline).await;
-    if done.is_err() {
-        mark_dirty(shared, scopes);
+    match &done {
+        Ok(_) => shared.recent.confirmed(scopes, began.elapsed()),
+        Err(_) => mark_dirty(shared, scopes),
     }
     done
 }
@@ -51,6 +53,7 @@ pub(super) async fn invalidate_by(
 /// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
 pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
     shared.telemetry.unconfirmed();
+    shared.recent.unconfirmed(scopes);
     // A response may have asked for more than any that has been stored here, on another instance.
     let lives = Lives { one: MAX_TTL, all: shared.longest_life() };
     let marked = shared.dirty.mark(scopes, shared.settings.max_dirty, lives);
@@ -67,10 +70,10 @@ async fn attempt(
     scopes: &ScopeNames,
     mode: Mode,
     deadline: impl FnOnce() -> Instant,
-) -> Result<(), StoreError> {
-    step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode)).await?;
+) -> Result<Invalidated, StoreError> {
+    let done = step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode)).await?;
     shared.telemetry.invalidated();
-    Ok(())
+    Ok(done)
 }
 
 /// The pause before an attempt that follows none that failed.
@@ -95,7 +98,10 @@ async fn retry(shared: Arc<Shared>) {
         for (scopes, marked) in pending {
             let deadline = after(shared.settings.invalidate_timeout);
             match attempt(&shared, &scopes, Mode::Hard, deadline).await {
-                Ok(()) => shared.dirty.confirm(&scopes, marked),
+                Ok(_) => {
+                    shared.dirty.confirm(&scopes, marked);
+                    shared.recent.confirmed_late(&scopes);
+                }
                 Err(error) => {
                     failed = true;
                     if is_away(&error) {

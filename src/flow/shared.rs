@@ -21,7 +21,7 @@ use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
 use crate::store::{Store, StoreError};
-use crate::telemetry::{Bound, Telemetry};
+use crate::telemetry::{Bound, Recent, Telemetry};
 
 /// One cache: its rules, its store, and who is under way in this process.
 pub(crate) struct Shared {
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) dirty: Dirty,
     /// Who may have what is too large removed.
     pub(super) trims: Arc<Semaphore>,
+    /// The last invalidations, for people to look at.
+    pub(crate) recent: Recent,
     /// The longest time for which an entry was stored here.
     pub(crate) longest_kept: AtomicU64,
     /// Runs, fills and invalidations that nobody waits for.
@@ -214,6 +216,7 @@ impl Shared {
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             trims: Arc::new(Semaphore::new(1)),
+            recent: Recent::default(),
             longest_kept: AtomicU64::new(0),
             work,
         }

@@ -309,6 +309,7 @@ async fn end(
         mark_dirty(shared, scopes);
         return Err(StoreErrorKind::Unavailable.into());
     };
+    let began = Instant::now();
     let done = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
@@ -319,10 +320,15 @@ async fn end(
         (Some(token), None) => {
             step(shared, "lift", || deadline, |store| store.lift(scopes, token)).await
         }
-        (None, None) => return invalidate_by(shared, scopes, effect.mode, deadline).await,
+        (None, None) => {
+            return invalidate_by(shared, scopes, effect.mode, deadline).await.map(drop);
+        }
     };
     match &done {
-        Ok(()) => shared.telemetry.invalidated(),
+        Ok(()) => {
+            shared.telemetry.invalidated();
+            shared.recent.confirmed(scopes, began.elapsed());
+        }
         Err(_) => {
             // A scope that is closed stays closed when it is invalidated, and one that is not
             // moves: either way nothing from before is served.

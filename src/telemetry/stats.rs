@@ -26,6 +26,14 @@ macro_rules! counters {
             pub read_ahead: usize,
         }
 
+        #[cfg(feature = "admin")]
+        impl Stats {
+            /// The counts, each with its name.
+            pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(super) struct Counters {
             $(pub(super) $name: Counter,)*
