@@ -91,6 +91,7 @@
 //! | `redis` (default) | [`RedisStore`], through bb8-redis |
 //! | `tls` | `rediss://` for it, through rustls with ring |
 //! | `axum` (default) | inside axum's `nest`, the whole path counts, not what is left of it |
+//! | `admin` | a router for operators, and one for each tenant's: `Cache::admin_router`, `TenantCache::admin_router` |
 
 // In the order in which a request meets them.
 mod layer;
@@ -113,7 +114,11 @@ pub mod entry;
 pub mod store;
 pub mod clock;
 mod telemetry;
+#[cfg(feature = "admin")]
+mod admin;
 
+#[cfg(feature = "admin")]
+pub use self::admin::AdminUser;
 pub use self::body::ResponseBody;
 pub use self::builder::CacheBuilder;
 pub use self::cache::{Cache, Unconfirmed};

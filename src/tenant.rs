@@ -47,17 +47,6 @@ impl TenantCache {
         Ok(Self { shared, space, tenantless: false })
     }
 
-    #[cfg(feature = "data")]
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.shared
-    }
-
-    /// The tenant's space, and whether it is that of no tenant.
-    #[cfg(feature = "data")]
-    pub(crate) fn space_of(&self) -> (&Space, bool) {
-        (&self.space, self.tenantless)
-    }
-
     pub(crate) fn tenantless(shared: Arc<Shared>) -> Self {
         let space = shared.rules.tenantless_space();
         Self { shared, space, tenantless: true }
@@ -141,7 +130,7 @@ impl TenantCache {
         name: &str,
         values: &[(&str, &str)],
     ) -> Result<(), InvalidateError> {
-        self.confirm(self.set(name, values)?, Mode::Hard).await
+        self.confirm(self.names_of_set(name, values)?, Mode::Hard).await
     }
 
     /// Invalidates a [named set](crate::InvalidationSet) for all values of its parameters.
@@ -184,18 +173,18 @@ impl TenantCache {
     }
 
     /// The tenant's space, or that of what belongs to no tenant.
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "data"))]
     pub(crate) fn space(&self) -> &Space {
         &self.space
     }
 
     /// Whether it is the part that belongs to no tenant.
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "data"))]
     pub(crate) fn is_tenantless(&self) -> bool {
         self.tenantless
     }
 
-    #[cfg(feature = "admin")]
+    #[cfg(any(feature = "admin", feature = "data"))]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -218,7 +207,7 @@ impl TenantCache {
         scopes
     }
 
-    pub(crate) fn set(
+    pub(crate) fn names_of_set(
         &self,
         name: &str,
         values: &[(&str, &str)],

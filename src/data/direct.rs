@@ -102,7 +102,8 @@ impl TenantCache {
 
     pub(super) fn read(&self, key: &DataKey, ttl: DataTtl) -> Result<Reading, DataError> {
         let shared = self.shared();
-        let names = key.names(&shared.rules, self.space_of(), shared.settings.max_key)?;
+        let tenant = (self.space(), self.is_tenantless());
+        let names = key.names(&shared.rules, tenant, shared.settings.max_key)?;
         Ok(Read::of_value(shared, names, ttl.longest()))
     }
 

@@ -83,7 +83,7 @@ pub(crate) fn admit(
 ) -> Admission {
     with_full_path(&parts.uri, &parts.extensions, prefix, |path| match matched {
         Matched::Write => Admission::Write(Box::new(admit_write(shared, parts, path))),
-        Matched::Read(route) => match admit_read(shared, parts, path, route) {
+        Matched::Read(route) => match admit_read(shared, parts, path, route, None) {
             Ok(read) if has_content && !read.route.method.has_content() => {
                 Admission::Bypass(Passed::by(Bypass::Content, &read.route))
             }
@@ -135,7 +135,14 @@ where
     Ok(response)
 }
 
-fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Result<Read, Bypass> {
+/// Works out the key of a read, in `space` whatever the request says of its tenant, if there is one.
+pub(super) fn admit_read(
+    shared: &Shared,
+    parts: &Parts,
+    path: &str,
+    index: usize,
+    space: Option<&Space>,
+) -> Result<Read, Bypass> {
     let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
     let route = &shared.rules.routes[index];
     if overrides_method(&parts.headers) {
@@ -155,7 +162,10 @@ fn admit_read(shared: &Shared, parts: &Parts, path: &str, index: usize) -> Resul
     let reads = shared.rules.reads.of(route.method);
     let found = reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
     let params = Params::new(found.params.iter());
-    let space = space_of(shared, parts, &params, route.tenantless)?;
+    let space = match space {
+        Some(space) => space.clone(),
+        None => space_of(shared, parts, &params, route.tenantless)?,
+    };
     // After the tenant, which has its own word for what is sent twice.
     if is_ambiguous(&parts.uri, &parts.headers) {
         return Err(Bypass::Ambiguous);

@@ -24,6 +24,7 @@
 //! | `fill` | it is stored, and given to those who wait |
 //! | `value` | the same for a value of the typed data cache |
 //! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
+//! | `inspect` | what is stored under a key, for people who want to know |
 //! | `invalidation` | an invalidation until it is confirmed |
 
 mod admit;
@@ -39,6 +40,8 @@ mod flights;
 mod freshen;
 mod freshness;
 mod hit;
+#[cfg(feature = "admin")]
+mod inspect;
 mod invalidation;
 mod lease;
 mod lookup;
@@ -64,6 +67,10 @@ mod write;
 pub(crate) use self::admit::{Admission, admit, bypass};
 pub(crate) use self::at_end::AtEnd;
 pub(crate) use self::content::read_content;
+#[cfg(feature = "admin")]
+pub(crate) use self::inspect::{
+    Inspection, StampState, Uninspected, Worth, inspect_stored, inspect_target, list, ping,
+};
 pub(crate) use self::invalidation::invalidate;
 pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-pub(super) use self::checks::may_be_equal;
+pub(crate) use self::checks::may_be_equal;
 use self::checks::{check_key_texts, check_source, parse_path, within};
 use self::draft::Draft;
 use self::known::Known;

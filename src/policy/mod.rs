@@ -32,6 +32,8 @@ pub(crate) use self::rules::{CachedRoute, Query, Rules, Set};
 pub(crate) use self::scopes::TENANT;
 pub use self::scopes::{Scope, ScopeError};
 pub use self::set::InvalidationSet;
+#[cfg(feature = "admin")]
+pub(crate) use self::{compile::may_be_equal, rules::WriteRule};
 
 /// The longest TTL there is: 365 days.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -14,6 +14,8 @@ use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, ReadMethod, Tenant};
 use crate::entry::Millis;
 use crate::key::{KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space};
+#[cfg(feature = "admin")]
+use crate::key::{PathTemplate, Reach};
 use crate::telemetry::RouteTelemetry;
 
 /// All routes, rules and sets of one cache.
@@ -111,6 +113,8 @@ pub(crate) enum Query {
 
 /// A rule, with its targets.
 pub(crate) struct WriteRule {
+    /// Method and path template, as they were written.
+    pub(crate) declaration: Box<str>,
     pub(crate) targets: Vec<ScopeTemplate>,
     pub(crate) tenant: bool,
     pub(crate) all_tenants: bool,
@@ -185,6 +189,14 @@ impl CachedRoute {
 
     fn has_own_path(&self) -> bool {
         self.scopes.iter().any(ScopePlan::is_own_path)
+    }
+
+    /// Whether its keys have the scope of a path like this one.
+    #[cfg(feature = "admin")]
+    pub(crate) fn has_path_of(&self, target: &ScopeTemplate) -> bool {
+        let path = PathTemplate::parse(&self.name).ok();
+        self.has_own_path()
+            && path.is_some_and(|path| target.reach(&path, &self.key) != Reach::Never)
     }
 
     fn tags(&self) -> impl Iterator<Item = &ScopeTemplate> {

@@ -61,8 +61,14 @@ impl ScopePlan {
         Self { template: None, open: false, how: How::OwnPath }
     }
 
-    pub(super) fn is_own_path(&self) -> bool {
+    pub(crate) fn is_own_path(&self) -> bool {
         matches!(self.how, How::OwnPath)
+    }
+
+    /// The scope's template; `None` for that of a request's own path.
+    #[cfg(feature = "admin")]
+    pub(crate) fn template(&self) -> Option<&ScopeTemplate> {
+        self.template.as_ref()
     }
 
     /// Whether a key's text decides if it has the scope.

@@ -223,7 +223,7 @@ fn canonical(literal: &str) -> String {
 }
 
 /// Whether two tags, each with some values, can be the same text.
-pub(in crate::policy) fn may_be_equal(one: &ScopeTemplate, other: &ScopeTemplate) -> bool {
+pub(crate) fn may_be_equal(one: &ScopeTemplate, other: &ScopeTemplate) -> bool {
     match (KeyTemplate::parse(one.as_str()), KeyTemplate::parse(other.as_str())) {
         (Ok(one), Ok(other)) => one.may_collide(&other),
         _ => one.as_str() == other.as_str(),

@@ -48,6 +48,7 @@ impl Known<'_> {
             }
         }
         Ok(WriteRule {
+            declaration: declaration.into(),
             targets,
             tenant: rule.targets.contains(&Target::Tenant),
             all_tenants: rule.targets.contains(&Target::AllTenants),
