@@ -40,7 +40,7 @@ pub async fn trouble(network: &mut Network, until: Instant) {
                 break;
             }
             befall(network, *fault).await;
-            pause(20..150).await;
+            pause(50..500).await;
         }
     }
     for proxy in &network.proxies {

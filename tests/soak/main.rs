@@ -1,4 +1,4 @@
-//! Two instances under load, faults and clients that leave, for as long as `SOAK_SECONDS` says (4 if
+//! Two instances under load, faults and clients that leave, for as long as `SOAK_SECONDS` says (3 if
 //! not set): afterwards all is as it was after the warm-up, and no answer was wrong.
 //!
 //! `SOAK_SECONDS=120 cargo nextest run --test soak --success-output immediate`
@@ -22,12 +22,12 @@ use crate::fleet::Fleet;
 use crate::measure::{Measure, settle};
 
 /// What may be left over of the memory: pages that the allocator keeps.
-const MEMORY: usize = 24 << 20;
+const MEMORY: usize = 16 << 20;
 
 #[test]
 fn after_load_and_faults_all_is_as_it_was_before() {
     let seconds =
-        std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
+        std::env::var("SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     // The proxies have a runtime of their own, so that the tasks of this one are the cache's.
     let mut network = Network::new();
     let runtime = tokio::runtime::Builder::new_multi_thread();
@@ -37,7 +37,7 @@ fn after_load_and_faults_all_is_as_it_was_before() {
         let seen = Arc::new(Seen::default());
         // Everything that is made when it is first needed is made here.
         let before = {
-            load(&fleet, &mut network, &seen, Duration::from_millis(1500)).await;
+            load(&fleet, &mut network, &seen, Duration::from_millis(2500)).await;
             settle(&fleet, None).await
         };
         let began = Instant::now();
