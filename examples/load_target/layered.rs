@@ -3,22 +3,20 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use tower_response_cache::{Cache, MemoryStore, On, RedisStore, Route, Store, Tenant};
+use tower_response_cache::{Cache, MemoryStore, NearCache, On, RedisStore, Route, Store, Tenant};
 
 use crate::serve::TENANT;
 use crate::settings::Settings;
 
 /// The cache of a mode.
 pub(crate) async fn cache(settings: &Settings) -> Result<Cache, Box<dyn Error>> {
+    let redis = RedisStore::builder(&settings.redis_url).connections(settings.connections);
     let store: Arc<dyn Store> = match settings.mode.as_str() {
         "memory" => Arc::new(MemoryStore::new()),
-        "redis" => Arc::new(
-            RedisStore::builder(&settings.redis_url)
-                .connections(settings.connections)
-                .connect()
-                .await?,
-        ),
-        mode => return Err(format!("MODE={mode} is not built yet").into()),
+        "redis" => Arc::new(redis.connect().await?),
+        "near" => Arc::new(redis.near_cache(NearCache::coherent()).connect().await?),
+        "strict" => Arc::new(redis.near_cache(NearCache::strict()).connect().await?),
+        mode => return Err(format!("MODE={mode} has no store").into()),
     };
     let cache = Cache::builder(store)
         .namespace("load")

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PROFILE = "release"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -141,5 +142,5 @@ OURS = ["bare", "handwritten", "redis", "near", "strict", "memory"]
 
 def program(mode):
     if mode in OURS:
-        return ROOT / "target" / "release" / "examples" / "load_target"
+        return ROOT / "target" / PROFILE / "examples" / "load_target"
     return ROOT / "target" / "peers" / "release" / "peers"

@@ -9,6 +9,7 @@ mod redis_server;
 mod gym_api;
 mod gym_fleet;
 mod hyper_service;
+mod load_target;
 mod proxy;
 mod quickstart;
 mod server;
