@@ -1,13 +1,15 @@
 //! Hits in Redis, by the layer and by hand, many at once on one thread: what they cost this
 //! process, its connection's task included.
 
+use std::time::Duration;
+
 use bb8_redis::redis::{AsyncCommands as _, Client};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service as _, ServiceExt as _, service_fn};
-use tower_response_cache::RedisStore;
+use tower_response_cache::{NearCache, RedisStore, RedisStoreBuilder};
 
 use crate::counted;
 use crate::subjects::{cache, handler, request};
@@ -16,8 +18,16 @@ use crate::subjects::{cache, handler, request};
 mod redis_server;
 
 /// The steps of this file.
-pub(crate) const ALL: [&str; 4] =
-    ["redis-get-1KiB", "redis-get-32KiB", "redis-hit-1KiB", "redis-hit-32KiB"];
+pub(crate) const ALL: [&str; 8] = [
+    "redis-get-1KiB",
+    "redis-get-32KiB",
+    "redis-hit-1KiB",
+    "redis-hit-32KiB",
+    "near-hit-1KiB",
+    "near-hit-32KiB",
+    "strict-hit-1KiB",
+    "strict-hit-32KiB",
+];
 
 /// How many are under way at once.
 pub(crate) const AT_ONCE: usize = 16;
@@ -28,10 +38,16 @@ pub(crate) fn run(name: &str, times: usize) {
     let runtime = runtime.expect("a runtime");
     let server = redis_server::RedisServer::start();
     let size = if name.ends_with("32KiB") { 32 * 1024 } else { 1024 };
-    if name.starts_with("redis-get") {
-        by_hand(&runtime, &server.url(), size, times);
-    } else {
-        by_layer(&runtime, &server.url(), size, times);
+    let store = RedisStore::builder(&server.url());
+    match name.split_once("-hit") {
+        None => by_hand(&runtime, &server.url(), size, times),
+        Some(("near", _)) => {
+            by_layer(&runtime, store.near_cache(NearCache::coherent()), size, times);
+        }
+        Some(("strict", _)) => {
+            by_layer(&runtime, store.near_cache(NearCache::strict()), size, times);
+        }
+        Some(_) => by_layer(&runtime, store, size, times),
     }
 }
 
@@ -59,8 +75,13 @@ fn by_hand(runtime: &tokio::runtime::Runtime, url: &str, size: usize, times: usi
     counted(|| (0..times).for_each(|_| round()));
 }
 
-fn by_layer(runtime: &tokio::runtime::Runtime, url: &str, size: usize, times: usize) {
-    let store = runtime.block_on(RedisStore::connect(url)).expect("a connection");
+fn by_layer(
+    runtime: &tokio::runtime::Runtime,
+    store: RedisStoreBuilder,
+    size: usize,
+    times: usize,
+) {
+    let store = runtime.block_on(store.connect()).expect("a connection");
     let cache = cache(store);
     let layer = cache.layer();
     let service = layer.layer(service_fn(move |_: Request<Full<Bytes>>| handler(size)));
@@ -81,6 +102,9 @@ fn by_layer(runtime: &tokio::runtime::Runtime, url: &str, size: usize, times: us
             runtime.block_on(join_all(hits));
         }
     };
+    run(rounds(10));
+    // A feed is believed once it has been heard, which takes a moment.
+    runtime.block_on(tokio::time::sleep(Duration::from_secs(1)));
     run(rounds(10));
     let asked = rounds(times);
     counted(|| run(asked));

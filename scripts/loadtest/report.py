@@ -48,7 +48,7 @@ Written by `scripts/load-test` from one run; to run it again, and replace every 
 | programs | {machine["rustc"]}, redis-server {machine["redis-server"]}, {machine["wrk"]} |
 | this crate | {crates} |
 | others | {peers} |
-
+{warning(results)}
 **Method.** [`examples/load_target`](../examples/load_target) is one server with several modes, and [`benches/peers`](../benches/peers/src) is
 the same server with other crates in it, each in its best honest configuration, which is in its file. The server is pinned to core
 {options["server_cores"]}, wrk and redis-server to core {options["load_core"]}. All servers of a case run at once and are driven by turns (A B C, A B C, …), {options["rounds"]} rounds of
@@ -59,6 +59,16 @@ its latencies hide what a server that stalls does to those who would have come m
 "Hand-written" is a handler that asks Redis itself, with one GET on a multiplexed connection, and answers with the bytes
 ([`handwritten.rs`](../examples/load_target/handwritten.rs)). It promises nothing of what this crate promises. The layer has every promise on, and two stamps on each
 entry. The others keep no tenants apart and have no invalidation that holds against a late fill.
+"""
+
+
+def warning(results):
+    """What a reader must know of a run that was not alone."""
+    if float(results["machine"]["load"]) < 1.5:
+        return ""
+    return """
+**The machine was busy with other work during this run.** Requests a second and latencies say little then, and their ratios vary by half;
+go by the CPU that a request takes, and by the counts of instructions.
 """
 
 
@@ -81,11 +91,11 @@ def hits(case, results, plots):
         [row[0], *row[1 + count * at:1 + count * (at + 1)]] for row in rows]) for at, size in enumerate(case))
     modes = results["servers"]
     save(plots, "hits.svg", svg.bars("Hits: throughput to the hand-written handler", modes, shown))
+    cpu = {size: {mode: mid(found[mode], "server_cpu") for mode in modes if mid(found[mode], "server_cpu") < 200}
+           for size, found in case.items()}
+    save(plots, "cpu.svg", svg.bars("Hits: CPU of the server for a request, µs (over 200: not shown)", modes, cpu))
     for size, found in case.items():
-        lines = {mode: [(max(100 / (100 - float(p)), 1), v / 1000) for p, v in
-                        medians(found[mode]).items()] for mode in modes}
-        save(plots, f"latency-{size.replace(' ', '')}.svg", svg.lines(
-            f"Latency of hits, {size}, 64 clients", lines, "1 in so many requests is slower", "ms", True, True))
+        latency(plots, f"latency-{size.replace(' ', '')}.svg", f"Latency of hits, {size}, 64 clients", found)
     pictures = "\n".join(f"![latency](performance/latency-{size.replace(' ', '')}.svg)" for size in case)
     return f"""## Hits
 
@@ -95,6 +105,7 @@ machine does, and is what counts where the server is not alone on its core.
 
 {tables}
 ![throughput](performance/hits.svg)
+![CPU](performance/cpu.svg)
 
 {pictures}
 
@@ -148,21 +159,21 @@ def stampede(case, results, plots):
     rows = [[NAMES[mode], found["runs"], f"{found['runs'] / found['seconds']:.1f}",
              f"{found['percentiles']['50'] / 1000:.2f}", f"{found['percentiles']['99'] / 1000:.1f}",
              f"{found['max'] / 1000:.0f}", found["failed"]] for mode, found in case.items()]
+    latency(plots, "stampede.svg", "A stampede each second", {mode: [found] for mode, found in case.items()})
     return f"""## A stampede
 
 64 clients on one key that expires each second and takes 50 ms to make. One run a second is all that is needed.
 
-{table(["", "handler runs", "a second", "p50 ms", "p99 ms", "max ms", "errors"], rows)}"""
+{table(["", "handler runs", "a second", "p50 ms", "p99 ms", "max ms", "errors"], rows)}
+![latency](performance/stampede.svg)
+"""
 
 
 def mix(case, results, plots):
     rows = [[NAMES[mode], f"{ratios(case, mode):.2f}", f"{mid(runs, 'per_second'):,.0f}",
              f"{at(runs, '50'):.2f}", f"{at(runs, '99'):.2f}", f"{at(runs, '99.9'):.2f}",
              sum(run["failed"] for run in runs)] for mode, runs in case.items()]
-    lines = {mode: [(max(100 / (100 - float(p)), 1), v / 1000) for p, v in medians(runs).items()]
-             for mode, runs in case.items()}
-    save(plots, "mix.svg", svg.lines("95 % reads, 5 % invalidating writes", lines,
-                                     "1 in so many requests is slower", "ms", True, True))
+    latency(plots, "mix.svg", "95 % reads, 5 % invalidating writes", case)
     return f"""## Reads and writes
 
 95 reads of 100, and 5 writes that invalidate what they write, on 100 keys of 1 KiB that take 5 ms to make. The hand-written handler
@@ -181,6 +192,9 @@ def outage(case, results, plots):
     worst = {mode: [(second, row["percentiles"]["99"] / 1000) for second, row in enumerate(rows)]
              for mode, rows in case["seconds"].items()}
     save(plots, "outage-p99.svg", svg.lines("Redis away", worst, "second", "p99, ms", spans=[(begin, end)]))
+    latency(plots, "outage-latency.svg", "Latency before and during an outage", {
+        f"{mode}, {when}": rows[part] for mode, rows in case["seconds"].items()
+        for when, part in (("before", slice(0, begin)), ("away", slice(begin, end)))})
     rows = []
     for mode, seconds in case["seconds"].items():
         rows.append([f"{NAMES[mode]}: req/s", *(f"{row['per_second']:,.0f}" for row in seconds)])
@@ -197,7 +211,8 @@ reconnects by itself and runs for each request meanwhile; this crate lets reques
 
 {table(["", *heads], rows)}
 ![requests](performance/outage.svg)
-![latency](performance/outage-p99.svg)
+![p99](performance/outage-p99.svg)
+![latency](performance/outage-latency.svg)
 """
 
 
@@ -256,6 +271,13 @@ SECTIONS = {section.__name__: section
 def table(heads, rows):
     lines = [heads, ["---"] * len(heads), *rows]
     return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def latency(plots, name, title, runs):
+    """A plot of the percentiles of {label: [figures, …]}."""
+    lines = {label: [(max(100 / (100 - float(p)), 1), v / 1000) for p, v in medians(found).items()]
+             for label, found in runs.items()}
+    save(plots, name, svg.lines(title, lines, "1 in so many requests is slower", "ms", True, True))
 
 
 def mid(runs, key):
