@@ -10,10 +10,16 @@ fn a_quick_run_ends_with_tables_and_plots() {
         assert!(found.unwrap().status.success(), "{needed} is missing: see scripts/test");
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Where cargo put the example: beside the folder of this test's own binary.
+    let this = std::env::current_exe().unwrap();
+    let program = this.ancestors().nth(2).unwrap().join("examples/load_target");
+    assert!(program.is_file(), "run `cargo build --examples` first");
     let out = tempfile::tempdir().unwrap();
     let ran = Command::new(root.join("scripts/load-test"))
-        .args(["--quick", "--debug", "--only", "bare", "handwritten", "redis", "memory"])
-        .args(["--cases", "hits", "stampede", "memory", "--out"])
+        .args(["--quick", "--only", "bare", "handwritten", "redis", "near", "memory"])
+        .args(["--cases", "hits", "stampede", "memory", "--program"])
+        .arg(program)
+        .arg("--out")
         .arg(out.path())
         .output()
         .expect("it starts");

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROFILE = "release"
+LOAD_TARGET = ROOT / "target" / "release" / "examples" / "load_target"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -142,5 +142,5 @@ OURS = ["bare", "handwritten", "redis", "near", "strict", "memory"]
 
 def program(mode):
     if mode in OURS:
-        return ROOT / "target" / PROFILE / "examples" / "load_target"
+        return LOAD_TARGET
     return ROOT / "target" / "peers" / "release" / "peers"
