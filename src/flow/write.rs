@@ -126,7 +126,8 @@ where
     B: Send + 'static,
 {
     let outcome = Outcome::Refused;
-    let mut guard = Guard { shared, moves: write.moves, token: None, outcome, away: false };
+    let mut guard =
+        Guard { shared, moves: write.moves, token: None, closing: None, outcome, away: false };
     if !guard.fence().await {
         return Ok(refusal(&guard.shared, "unfenced"));
     }
@@ -210,6 +211,8 @@ struct Guard {
     moves: Vec<Move>,
     /// Set once a fence may be up.
     token: Option<LeaseToken>,
+    /// The task that puts it up, while that is under way.
+    closing: Option<JoinHandle<Closed>>,
     outcome: Outcome,
     /// The store has been waited for in vain: this request does not do that twice.
     away: bool,
@@ -219,27 +222,25 @@ impl Guard {
     /// Closes the scopes whose rules ask for it, all within the time that an invalidation may take.
     /// Answers whether the handler may run.
     async fn fence(&mut self) -> bool {
-        let deadline = Instant::now() + self.shared.settings.invalidate_timeout;
-        let fenced =
-            self.moves.iter().filter_map(|known| Some((known, known.effect.fence.as_ref()?)));
-        for (known, fence) in fenced {
-            let token = *self.token.get_or_insert_with(LeaseToken::random);
-            let longest = millis(fence.longest);
-            let close = step(
-                &self.shared,
-                "fence",
-                || deadline,
-                |store| store.fence(&known.scopes, token, longest),
-            );
-            if let Err(error) = close.await {
-                self.away |= is_away(&error);
-                self.shared.telemetry.unfenced();
-                if fence.required {
-                    return false;
-                }
-            }
+        let fenced = self
+            .moves
+            .iter()
+            .filter(|known| known.effect.fence.is_some())
+            .cloned()
+            .collect::<Vec<_>>();
+        if fenced.is_empty() {
+            return true;
         }
-        true
+        let token = LeaseToken::random();
+        self.token = Some(token);
+        // On a task of its own: if the client leaves now, the command may be on its way, and what
+        // takes the token away could overtake it on another connection.
+        let closing = self.shared.work.spawn(close(Arc::clone(&self.shared), fenced, token));
+        let closed = self.closing.insert(closing).await;
+        self.closing = None;
+        let Ok(Closed { may_run, away }) = closed else { return false };
+        self.away |= away;
+        may_run
     }
 
     /// Ends the write as the rules say, and waits for that as far as they say. Answers whether all
@@ -256,13 +257,16 @@ impl Guard {
         }
     }
 
-    fn start(&self, moves: Vec<Move>) -> Option<JoinHandle<bool>> {
+    fn start(&mut self, moves: Vec<Move>) -> Option<JoinHandle<bool>> {
         if moves.is_empty() {
             return None;
         }
         let (shared, token, outcome) = (Arc::clone(&self.shared), self.token, self.outcome);
-        let away = self.away;
+        let (away, closing) = (self.away, self.closing.take());
         Some(self.shared.work.spawn(async move {
+            if let Some(closing) = closing {
+                let _ = closing.await;
+            }
             let mut confirmed = true;
             let deadline = Instant::now() + shared.settings.invalidate_timeout;
             for known in moves {
@@ -275,6 +279,34 @@ impl Guard {
             confirmed
         }))
     }
+}
+
+/// What came of putting up fences.
+struct Closed {
+    /// Whether all are up without which the handler must not run.
+    may_run: bool,
+    away: bool,
+}
+
+/// Closes scopes, all within the time that an invalidation may take.
+async fn close(shared: Arc<Shared>, fenced: Vec<Move>, token: LeaseToken) -> Closed {
+    let deadline = Instant::now() + shared.settings.invalidate_timeout;
+    let mut closed = Closed { may_run: true, away: false };
+    for Move { scopes, effect } in &fenced {
+        let Some(fence) = &effect.fence else { continue };
+        let longest = millis(fence.longest);
+        let put_up =
+            step(&shared, "fence", || deadline, |store| store.fence(scopes, token, longest));
+        if let Err(error) = put_up.await {
+            closed.away |= is_away(&error);
+            shared.telemetry.unfenced();
+            if fence.required {
+                closed.may_run = false;
+                return closed;
+            }
+        }
+    }
+    closed
 }
 
 impl Drop for Guard {
