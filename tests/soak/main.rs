@@ -1,7 +1,8 @@
 //! Two instances under load, faults and clients that leave, for as long as `SOAK_SECONDS` says (3 if
 //! not set): afterwards all is as it was after the warm-up, and no answer was wrong.
 //!
-//! `SOAK_SECONDS=120 cargo nextest run --test soak --success-output immediate`
+//! `SOAK_SECONDS=120 cargo nextest run --test soak --success-output immediate`; nextest ends what takes
+//! more than 180 s, and `cargo test --test soak -- --nocapture` does not.
 #![cfg(feature = "redis")]
 #![allow(unreachable_pub, reason = "a target of its own: nothing is reached from outside")]
 
