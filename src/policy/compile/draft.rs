@@ -112,21 +112,7 @@ impl<'a> Draft<'a> {
         }
         headers.sort_by(|a: &HeaderName, b| a.as_str().cmp(b.as_str()));
         headers.dedup();
-        let users_source = match &users {
-            Some(Users::Per(identity)) => Some(identity.source()),
-            _ => None,
-        };
-        let tenant_source = declarations.tenant.as_ref().map(Tenant::source);
-        let is_source = |name: &HeaderName| {
-            [tenant_source, users_source].into_iter().flatten().any(|source| source.is(name))
-        };
-        let beside = |fields: &[HeaderName]| {
-            FieldSet::new(fields.iter().filter(|name| !headers.contains(name)).cloned())
-        };
-        let keyed_if_sent = beside(&declarations.keyed);
-        let removed: Vec<_> =
-            declarations.removed.iter().filter(|name| !is_source(name)).cloned().collect();
-        let removed = beside(&removed);
+        let (keyed_if_sent, removed) = fields_of(&headers, users.as_ref(), declarations);
         let mut tags = Vec::with_capacity(route.tags.len());
         for tag in &route.tags {
             let template = ScopeTemplate::tag(tag).map_err(malformed(&route.path, tag))?;
@@ -234,4 +220,24 @@ impl<'a> Draft<'a> {
             scopes,
         })
     }
+}
+
+/// Further fields that are in the key, and those that the handler does not see: neither of them what
+/// the route names itself, nor what tenant and identity are read from removed.
+fn fields_of(
+    named: &[HeaderName],
+    users: Option<&Users>,
+    declarations: &Declarations,
+) -> (FieldSet, FieldSet) {
+    let user = match users {
+        Some(Users::Per(identity)) => Some(identity.source()),
+        _ => None,
+    };
+    let tenant = declarations.tenant.as_ref().map(Tenant::source);
+    let is_source =
+        |name: &HeaderName| [tenant, user].into_iter().flatten().any(|source| source.is(name));
+    let beside = |name: &&HeaderName| !named.contains(name);
+    let keyed = declarations.keyed.iter().filter(beside).cloned();
+    let removed = declarations.removed.iter().filter(beside).filter(|name| !is_source(name));
+    (FieldSet::new(keyed), FieldSet::new(removed.cloned()))
 }
