@@ -104,7 +104,7 @@ fn by_layer(
     };
     run(rounds(10));
     // A feed is believed once it has been heard, which takes a moment.
-    runtime.block_on(tokio::time::sleep(Duration::from_secs(1)));
+    runtime.block_on(async { tokio::time::sleep(Duration::from_secs(1)).await });
     run(rounds(10));
     let asked = rounds(times);
     counted(|| run(asked));
