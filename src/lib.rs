@@ -143,6 +143,11 @@ pub use self::tenant::{InvalidTenant, InvalidateError, TenantCache};
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// So is that of the page on the admin router.
+#[cfg(all(doctest, feature = "admin"))]
+#[doc = include_str!("../docs/ADMIN.md")]
+struct AdminPages;
+
 /// So is that of the page on other layers.
 #[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../docs/LAYERS.md")]

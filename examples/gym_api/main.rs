@@ -9,9 +9,12 @@
 //! | `REDIS_URL` | where the entries live | in this process |
 //! | `DATABASE` | the `SQLite` file | in this process's memory |
 //! | `FENCE_MS` | changes of users are fenced, for so many milliseconds at most | no fence |
+//! | `ADMIN_TOKEN` | opens the cache's admin pages under `/admin` (with the feature `admin`) | no such pages |
 //! | `DEMO_DELAYS` | `1` obeys the header `x-demo-delay-ms` | ignored |
 //! | `RUST_LOG` | filter of the log on stderr | `info` |
 
+#[cfg(feature = "admin")]
+mod admin;
 mod cache;
 mod db;
 mod debug;
@@ -56,6 +59,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(cache.layer())
         .merge(routes::uncached())
         .with_state(shared);
+    #[cfg(feature = "admin")]
+    let app = admin::mount(app, &cache, setting("ADMIN_TOKEN"));
 
     let listen = setting("LISTEN").unwrap_or_else(|| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(listen).await?;

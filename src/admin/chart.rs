@@ -55,6 +55,14 @@ pub(super) fn bar(counts: &[(&'static str, u64)]) -> Vec<Part> {
     parts
 }
 
+/// The lengths of two bars that are compared, the longer one from end to end.
+pub(super) fn compared(one: Option<f64>, other: Option<f64>) -> Option<[String; 2]> {
+    let (one, other) = (one?, other?);
+    let longest = one.max(other);
+    let length = |number: f64| format!("{:.2}", WIDTH * number / longest);
+    (longest > 0.0).then(|| [length(one), length(other)])
+}
+
 #[allow(clippy::cast_precision_loss, reason = "there are less than a hundred")]
 fn at(index: usize, count: usize) -> f64 {
     WIDTH * (index as f64) / (count.saturating_sub(1).max(1) as f64)
@@ -81,5 +89,9 @@ mod tests {
         let spans: Vec<_> = parts.iter().map(|part| (part.name, &*part.x, &*part.width)).collect();
         assert_eq!(spans, [("hit", "0.00", "225.00"), ("miss", "225.00", "75.00")]);
         assert!(bar(&[("hit", 0)]).is_empty());
+        let lengths = compared(Some(1.0), Some(4.0)).unwrap();
+        assert_eq!(lengths, ["75.00", "300.00"]);
+        assert_eq!(compared(Some(0.0), Some(0.0)), None);
+        assert_eq!(compared(None, Some(1.0)), None);
     }
 }

@@ -37,11 +37,13 @@ pub(super) fn router(access: Access) -> Router {
         .route("/keys", get(list_keys))
         .route("/key", get(look_up))
         .route("/invalidate", post(invalidate))
-        .route("/delete", post(delete))
-        .fallback(async || Problem::no_such_page());
+        .route("/delete", post(delete));
     Router::new()
         .nest("/v1", api)
         .merge(page::router())
+        // Without one the app's own would answer, and what the app puts around this router, such as
+        // its authentication, would not be asked.
+        .fallback(async || Problem::no_such_page())
         .layer(DefaultBodyLimit::max(MOST_CONTENT))
         .layer(from_fn(guard::guard))
         .with_state(Arc::new(Admin { access, samples: Samples::default() }))

@@ -9,7 +9,7 @@ mod api;
 mod audit;
 mod browser;
 mod confinement;
-mod document;
+mod driver;
 mod fixture;
 mod forgery;
 mod keys;

@@ -60,7 +60,8 @@ async fn links_lead_where_the_router_is_mounted() {
     for (mount, page, link) in [
         ("/admin", "/admin", "action=\"./admin/key\""),
         ("/a/b", "/a/b", "action=\"./b/key\""),
-        ("/admin", "/admin/keys?tenant=4", "href=\"./\""),
+        ("/admin", "/admin/overview", "action=\"./key\""),
+        ("/admin", "/admin/keys?tenant=4", "href=\"overview\""),
     ] {
         let router = Router::new().nest(mount, operator(&app));
         let answer = send(&router, Request::get(page).body(Body::empty()).unwrap()).await;

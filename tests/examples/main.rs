@@ -6,6 +6,8 @@
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 
+#[cfg(feature = "admin")]
+mod gym_admin;
 mod gym_api;
 mod gym_fleet;
 mod hyper_service;

@@ -33,6 +33,8 @@ type Posted = Result<Form<Vec<(String, String)>>, FormRejection>;
 pub(in crate::admin) fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/", get(index))
+        // The way back: where a router is mounted without a slash at the end, `./` is not it.
+        .route("/overview", get(index))
         .route("/live", get(live))
         .route("/key", get(key))
         .route("/keys", get(list))

@@ -32,6 +32,8 @@ pub(super) struct Totals {
     pub(super) saved: String,
     pub(super) with_cache: String,
     pub(super) without_cache: String,
+    /// The bars of these two.
+    pub(super) compared: Option<[String; 2]>,
     /// The points of the lines.
     pub(super) lines: Vec<String>,
     pub(super) span: String,
@@ -107,6 +109,10 @@ impl Totals {
             saved: words(totals.handler.saved),
             with_cache: milliseconds(totals.handler.with_cache_ms),
             without_cache: milliseconds(totals.handler.without_cache_ms),
+            compared: chart::compared(
+                totals.handler.with_cache_ms,
+                totals.handler.without_cache_ms,
+            ),
             lines: chart::hit_ratio(&totals.steps),
             span: oldest.map_or_else(|| "0 s".to_owned(), |step| words(step.ago)),
             parts: chart::bar(&outcomes),

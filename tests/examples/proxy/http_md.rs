@@ -92,7 +92,7 @@ fn lines(head: &str) -> (&str, Vec<(String, String)>) {
 }
 
 /// The fenced blocks of a page, each with its language.
-fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
+pub(crate) fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
     let fenced = page.split("\n```").skip(1).step_by(2);
     fenced.map(|block| block.split_once('\n').expect("a language"))
 }
@@ -107,7 +107,7 @@ async fn start(command: &str, origin: &Origin) -> Server {
 }
 
 /// Commands, each with what it prints.
-fn transcript(text: &str) -> Vec<(String, String)> {
+pub(crate) fn transcript(text: &str) -> Vec<(String, String)> {
     let mut commands: Vec<(String, String)> = Vec::new();
     for line in text.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
@@ -123,7 +123,7 @@ fn transcript(text: &str) -> Vec<(String, String)> {
 
 /// Runs the command until it prints what is expected: an entry appears soon after its first response
 /// has ended, not always before the next request.
-async fn run(command: &str, expected: &str) {
+pub(crate) async fn run(command: &str, expected: &str) {
     let is_curl = |part: &str| ["curl ", "sleep "].iter().any(|name| part.trim().starts_with(name));
     assert!(command.split(';').all(is_curl), "the page runs nothing else: {command}");
     let deadline = Instant::now() + PATIENCE;

@@ -17,7 +17,7 @@ mod fields;
 mod freshness;
 mod groups;
 mod head_and_range;
-mod http_md;
+pub(crate) mod http_md;
 mod invalidation;
 mod passing;
 mod poisoning;
