@@ -20,8 +20,7 @@ pub(super) fn hit_ratio(steps: &[Step]) -> Vec<String> {
     for (index, step) in steps.iter().enumerate() {
         match (step.hit_ratio, lines.last_mut()) {
             (Some(ratio), Some(line)) => {
-                let x = at(index, steps.len());
-                line.push(format!("{x:.1},{:.1}", HEIGHT * (1.0 - ratio)));
+                line.push((at(index, steps.len()), HEIGHT * (1.0 - ratio)));
             }
             _ => lines.push(Vec::new()),
         }
@@ -29,12 +28,14 @@ pub(super) fn hit_ratio(steps: &[Step]) -> Vec<String> {
     lines.retain(|line| !line.is_empty());
     for line in &mut lines {
         // A line of one point would not be seen.
-        if let [only] = &line[..] {
-            let again = only.clone();
-            line.push(again);
+        if let [(x, y)] = line[..] {
+            *line = vec![((x - 2.0).max(0.0), y), ((x + 2.0).min(WIDTH), y)];
         }
     }
-    lines.into_iter().map(|line| line.join(" ")).collect()
+    let points = |line: &Vec<(f64, f64)>| -> Vec<String> {
+        line.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect()
+    };
+    lines.iter().map(|line| points(line).join(" ")).collect()
 }
 
 /// One bar of all counts, in which each has its share.
@@ -79,7 +80,7 @@ mod tests {
         let step =
             |hit_ratio| Step { ago: Duration::ZERO, requests: 0, per_second: 0.0, hit_ratio };
         let steps = [Some(0.0), Some(1.0), None, Some(0.5)].map(step);
-        assert_eq!(hit_ratio(&steps), ["0.0,80.0 100.0,0.0", "300.0,40.0 300.0,40.0"]);
+        assert_eq!(hit_ratio(&steps), ["0.0,80.0 100.0,0.0", "298.0,40.0 300.0,40.0"]);
         assert!(hit_ratio(&[]).is_empty());
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use axum::http::header::HOST;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::Serialize;
 
@@ -83,7 +84,12 @@ pub(super) struct Body {
     pub(super) truncated: bool,
 }
 
-pub(super) async fn look_up(access: &Access, parameters: &Parameters) -> Result<Found, Problem> {
+/// `host` is that of the request that asks: clients say the same one, unless told otherwise.
+pub(super) async fn look_up(
+    access: &Access,
+    parameters: &Parameters,
+    host: Option<HeaderValue>,
+) -> Result<Found, Problem> {
     let part = access.part(parameters.get("tenant"), parameters.flag("tenantless")?)?;
     let with_body = parameters.flag("body")?;
     let shared = part.shared();
@@ -93,7 +99,10 @@ pub(super) async fn look_up(access: &Access, parameters: &Parameters) -> Result<
             let method = Method::from_bytes(method.as_bytes())
                 .map_err(|_| Problem::bad("`method` is that of a request, such as GET"))?;
             let target = target_of(target)?;
-            let headers = headers_of(parameters)?;
+            let mut headers = headers_of(parameters)?;
+            if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
+                headers.insert(HOST, host);
+            }
             let (space, tenantless) = (part.space(), part.is_tenantless());
             flow::inspect_target(shared, space, tenantless, method, target, headers)
                 .await
@@ -116,6 +125,12 @@ pub(super) async fn look_up(access: &Access, parameters: &Parameters) -> Result<
         }
     };
     Ok(Found::of(&inspection, shared.store.now(), with_body))
+}
+
+/// The host that a request is for.
+pub(super) fn host_of(headers: &HeaderMap, uri: &Uri) -> Option<HeaderValue> {
+    let named = uri.authority().and_then(|known| HeaderValue::try_from(known.as_str()).ok());
+    named.or_else(|| headers.get(HOST).cloned())
 }
 
 fn target_of(text: &str) -> Result<Uri, Problem> {
@@ -232,6 +247,10 @@ impl Worth {
 
 fn explain(inspection: &Inspection, now: Millis) -> String {
     let sentence = match inspection.worth {
+        Worth::Absent if inspection.names.entry().contains(";host=") => {
+            "Nothing is stored: the next request runs the handler. The key holds the host: if clients \
+             say another one than you do, look it up with the header `host`."
+        }
         Worth::Absent => "Nothing is stored: the next request runs the handler.",
         Worth::Corrupt => "What is stored can't be read. The next request removes it.",
         Worth::Mismatched => {
@@ -250,8 +269,8 @@ fn explain(inspection: &Inspection, now: Millis) -> String {
              handler."
         }
         Worth::Unknown => {
-            "Its key is made by a template, so its name does not tell what invalidates it: look it up \
-             by the path of a request to know whether it is served."
+            "Its name does not tell what invalidates it, since a template has made it, or since it has \
+             tags of its own. If a request asks for it, look it up by the path of that request."
         }
         Worth::Stale => "It may be served while one request refreshes it.",
         Worth::Expired => "Its time is over: the next request runs the handler.",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -72,10 +72,13 @@ async fn list_keys(State(admin): Shared, query: Pairs) -> Result<Response, Probl
 async fn look_up(
     State(admin): Shared,
     user: Option<Extension<AdminUser>>,
+    headers: HeaderMap,
+    uri: Uri,
     query: Pairs,
 ) -> Result<Response, Problem> {
     let parameters = Parameters::new(pairs(query)?, &lookup::PARAMETERS, &lookup::REPEATED)?;
-    let found = lookup::look_up(&admin.access, &parameters).await?;
+    let host = lookup::host_of(&headers, &uri);
+    let found = lookup::look_up(&admin.access, &parameters, host).await?;
     if found.body.is_some() {
         audit::shown(&name(user.as_ref()), found.tenant.as_deref(), &found.key);
     }

@@ -160,10 +160,22 @@ pub(crate) async fn inspect_stored(
     variant: &str,
     text: &str,
 ) -> Result<Inspection, StoreError> {
-    let mut names = Names::new(space, variant, text);
+    let bare = Names::new(space, variant, text);
+    let mut names = bare.clone();
     let route = push_scopes(shared, &mut names, variant, text);
-    let found = look(shared, &names).await?;
-    judge(shared, names, route, found).await
+    let found = look(shared, &bare).await?;
+    let stored = found.entry.clone().and_then(|frame| Entry::decode(frame).ok());
+    if stored.is_some_and(|entry| entry.head.scopes == names.scopes_digest()) {
+        let found = look(shared, &names).await?;
+        return judge(shared, names, route, found).await;
+    }
+    // These are not the names that requests for it have: asked for under them, a near-cache would
+    // keep the answer, and requests would trip over it.
+    let mut inspection = judge(shared, bare, route, found).await?;
+    if inspection.worth == Worth::Unknown && inspection.route.is_some() {
+        inspection.worth = Worth::OtherConfiguration;
+    }
+    Ok(inspection)
 }
 
 /// One page of a tenant's keys.
@@ -184,7 +196,8 @@ pub(crate) async fn ping(shared: &Shared) -> Result<Duration, StoreError> {
     Ok(began.elapsed())
 }
 
-/// Adds the scopes of a key that is known by its name alone, if its text is that of a path.
+/// Adds the scopes of a key that is known by its name alone, if its text is that of a path, or if it is
+/// a value without tags of its own.
 fn push_scopes(
     shared: &Shared,
     names: &mut Names,
@@ -193,12 +206,18 @@ fn push_scopes(
 ) -> Option<Arc<CachedRoute>> {
     let (method, _) = variant.split_once(';').unwrap_or((variant, ""));
     let (path, _) = text.split_once('?').unwrap_or((text, ""));
+    let is_tenantless = *names.space() == shared.rules.tenantless_space();
+    #[cfg(feature = "data")]
+    if variant == "value" {
+        shared.rules.push_value_scopes(names, is_tenantless, &[]);
+        return None;
+    }
     let method = ReadMethod::of_route(&Method::from_bytes(method.as_bytes()).ok()?)?;
     let found = shared.rules.reads.of(method).canonical.at(path).ok()?;
     let route = Arc::clone(&shared.rules.routes[*found.value]);
     let of_another_kind = !matches!(route.key, KeyTemplate::Path)
         || route.uncached
-        || (*names.space() == shared.rules.tenantless_space()) != route.tenantless;
+        || is_tenantless != route.tenantless;
     if of_another_kind {
         return None;
     }

@@ -114,6 +114,7 @@ pub(crate) enum Query {
 /// A rule, with its targets.
 pub(crate) struct WriteRule {
     /// Method and path template, as they were written.
+    #[cfg_attr(not(feature = "admin"), allow(dead_code, reason = "for people to read"))]
     pub(crate) declaration: Box<str>,
     pub(crate) targets: Vec<ScopeTemplate>,
     pub(crate) tenant: bool,

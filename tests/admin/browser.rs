@@ -7,12 +7,21 @@ use std::time::Duration;
 use axum::Router;
 use serde_json::json;
 use tokio::time::sleep;
-use tower_response_cache::RedisStore;
+use tower_response_cache::{CacheBuilder, RedisStore, Store};
 
 use crate::driver::{Browser, Kind, serve};
-use crate::fixture::{app, config, of_tenant, operator};
+use crate::fixture::{of_tenant, operator};
 use crate::support::Backend;
 use crate::support::app::{App, Source};
+
+/// The browser and the test ask under different hosts, and see the same entries all the same.
+fn config(store: Arc<dyn Store>) -> CacheBuilder {
+    crate::fixture::config(store).keyed_fields([""; 0])
+}
+
+fn app(store: Arc<dyn Store>) -> App {
+    App::with(config(store), Source::default())
+}
 
 async fn start(app: &App) -> String {
     serve(Router::new().nest("/admin", operator(app)).merge(app.router.clone())).await

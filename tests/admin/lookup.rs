@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::get as on_get;
 use serde_json::json;
-use tower_response_cache::{Cache, Identity, NearCache, RedisStore, Route, Tenant};
+use tower_response_cache::{Cache, DataKey, Identity, NearCache, RedisStore, Route, Tenant};
 
-use crate::fixture::{app, escaped, get, operator, post};
+use crate::fixture::{app, escaped, get, operator, post, send};
 use crate::support::Backend;
 use crate::support::app::{App, request};
 use axum::http::Method;
@@ -112,6 +112,48 @@ on_each_store! {
         }
     }
 
+    async fn the_host_is_that_of_who_asks_unless_another_is_named(backend: Backend) {
+        let app = app(backend.store.clone());
+        for _ in 0..2 {
+            let mut asked = request(Method::GET, "4", "/users/1");
+            asked.headers_mut().insert("host", "gym.example".parse().unwrap());
+            app.send(asked).await;
+            app.cache.settled().await;
+        }
+        let look = async |host: &str, more: &str| {
+            let target = format!("/v1/key?tenant=4&target=/users/1{more}");
+            let asked = axum::http::Request::get(target).header("host", host);
+            let asked = asked.body(axum::body::Body::empty()).unwrap();
+            send(&operator(&app), asked).await.ok()
+        };
+        assert_eq!(look("gym.example", "").await["state"], "fresh");
+        let elsewhere = look("admin.example", "").await;
+        assert_eq!(elsewhere["state"], "absent");
+        assert!(elsewhere["explanation"].as_str().unwrap().contains("the header `host`"));
+        assert_eq!(look("admin.example", "&header=host:gym.example").await["state"], "fresh");
+    }
+
+    async fn values_are_found(backend: Backend) {
+        let app = app(backend.store.clone());
+        let admin = operator(&app);
+        let gym = app.cache.tenant("4").unwrap();
+        gym.set("hours", Duration::from_secs(60), &[8, 20]).await.unwrap();
+        let tagged = DataKey::from("/users/1/badges").tag("badges");
+        gym.set(tagged, Duration::from_secs(60), "gold").await.unwrap();
+        let listed = get(&admin, "/v1/keys?tenant=4").await.ok();
+        assert_eq!(listed["keys"].as_array().unwrap().len(), 2, "{listed}");
+        let look = async |entry: &str| {
+            get(&admin, &format!("/v1/key?tenant=4&entry={}&body=1", escaped(entry))).await.ok()
+        };
+        let hours = look("value hours").await;
+        assert_eq!((&hours["state"], &hours["stored"]["kind"]), (&json!("fresh"), &json!("value")));
+        assert_eq!(hours["body"]["text"], "[8,20]");
+        assert_eq!(look("value /users/1/badges").await["state"], "unknown");
+        let order = json!({ "tenant": "4", "everything": true });
+        post(&admin, "/v1/invalidate", &order).await.ok();
+        assert_eq!(look("value hours").await["state"], "invalidated");
+    }
+
     async fn variants_and_templates_are_found(backend: Backend) {
         let builder = Cache::builder(backend.store.clone())
             .tenant(Tenant::header("x-gym-id"))
@@ -149,6 +191,20 @@ on_each_store! {
         assert_eq!(by_name["stored"]["status"], 200);
         app.get("4", "/members?role=a").await.assert_hit();
     }
+}
+
+#[tokio::test]
+async fn a_long_body_is_cut_off() {
+    let builder = Cache::builder(Backend::memory().store)
+        .tenant(Tenant::header("x-gym-id"))
+        .same_for_all_users()
+        .route(Route::get("/long"));
+    let app = App::of(builder, Router::new().route("/long", on_get(async || "é".repeat(50_000))));
+    app.warm("4", "/long").await;
+    let found = get(&operator(&app), "/v1/key?tenant=4&target=/long&body=true").await.ok();
+    assert_eq!(found["stored"]["body_bytes"], 100_000);
+    assert_eq!(found["body"]["truncated"], true);
+    assert_eq!(found["body"]["text"].as_str().unwrap().len(), 64 << 10);
 }
 
 /// A look-up by name, which knows no scopes, leaves nothing in the near-cache that requests would trip

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, OriginalUri, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
@@ -26,6 +26,7 @@ use crate::admin::{AdminUser, audit, guard, keys, lookup, receipt, routes, stats
 struct Visit {
     frame: Frame,
     user: String,
+    host: Option<HeaderValue>,
 }
 
 type Posted = Result<Form<Vec<(String, String)>>, FormRejection>;
@@ -57,7 +58,7 @@ async fn live(State(admin): Shared) -> Result<Response, Problem> {
 async fn key(State(admin): Shared, visit: Visit, query: Pairs) -> Response {
     let looked = async {
         let parameters = Parameters::new(pairs(query)?, &lookup::PARAMETERS, &lookup::REPEATED)?;
-        lookup::look_up(&admin.access, &parameters).await
+        lookup::look_up(&admin.access, &parameters, visit.host.clone()).await
     };
     match looked.await {
         Ok(found) => {
@@ -166,7 +167,8 @@ impl axum::extract::FromRequestParts<Arc<Admin>> for Visit {
             tenant: admin.access.confined_to(),
         };
         let user = parts.extensions.get::<AdminUser>().cloned().map(Extension);
-        Ok(Self { frame, user: name(user.as_ref()) })
+        let host = lookup::host_of(&parts.headers, &parts.uri);
+        Ok(Self { frame, user: name(user.as_ref()), host })
     }
 }
 

@@ -77,7 +77,7 @@ impl Live {
                              again."
                 .to_owned(),
             (Some(error), _, _) => {
-                format!("{error}. Requests may go past the cache. See to the store.")
+                format!("Asked just now: {error}. Requests go past the cache. See to the store.")
             }
             (None, false, ping) => {
                 let ping = Duration::from_secs_f64(ping.unwrap_or_default() / 1e3);
