@@ -28,6 +28,8 @@ pub(super) struct Route {
     pub(super) query: Vec<String>,
     /// Request headers in the key.
     pub(super) headers: Vec<String>,
+    /// Those that are, where a request has them.
+    pub(super) headers_if_sent: Vec<String>,
     /// `same`, `per user` or `not said`: then a request with credentials goes past the cache.
     pub(super) users: String,
     /// In seconds; `null` where the request decides.
@@ -125,6 +127,7 @@ impl Route {
                 (_, Query::Named(names)) => names.clone(),
             },
             headers: route.keyed_headers.iter().map(ToString::to_string).collect(),
+            headers_if_sent: route.keyed_if_sent.names().map(str::to_owned).collect(),
             users: match &route.users {
                 Some(Users::Same) => "same for all".to_owned(),
                 Some(Users::Per(identity)) => format!("per user: {:?}", identity.source()),

@@ -87,6 +87,13 @@ impl FieldSet {
         self.has_host
     }
 
+    /// All of the names.
+    #[cfg(feature = "admin")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let host = self.has_host.then_some("host");
+        host.into_iter().chain(self.names.iter().map(HeaderName::as_str))
+    }
+
     /// Those of the names that a request has, but for Host.
     pub(crate) fn found<'a>(
         &'a self,

@@ -45,6 +45,7 @@ on_each_store! {
         let routes = known["routes"].as_array().unwrap();
         let list = routes.iter().find(|route| route["template"] == "/users").unwrap();
         assert_eq!(list["query"], json!(["role", "status"]));
+        assert_eq!(list["headers_if_sent"][0], "host");
         assert_eq!(list["ttl_s"], 300.0);
         assert_eq!(list["users"], "same for all");
         let by = list["invalidated_by"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! A real Chromium, driven through WebDriver, and an app that it can reach.
+//! A real Chromium, driven through `WebDriver`, and an app that it can reach.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

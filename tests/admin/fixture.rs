@@ -1,5 +1,6 @@
 //! An app with its admin routers, asked without a socket.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Router;
@@ -92,5 +93,8 @@ pub async fn send(router: &Router, request: Request<Body>) -> Answer {
 
 /// A text as a query takes it.
 pub fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut escaped, byte| {
+        write!(escaped, "%{byte:02X}").expect("a String takes everything");
+        escaped
+    })
 }
