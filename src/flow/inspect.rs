@@ -301,7 +301,8 @@ async fn judge(
 
 fn by_time(entry: &Entry, softened: Option<Millis>, now: Millis) -> Worth {
     let fresh_until = entry.head.fresh_until;
-    let since = softened.unwrap_or(fresh_until).min(fresh_until);
+    // Whatever is stale has been so by now, though our estimate of the store's clock be behind.
+    let since = softened.unwrap_or(fresh_until).min(fresh_until).min(now);
     if softened.is_none() && now < fresh_until {
         Worth::Fresh
     } else if now < since.saturating_add(entry.stale_until.saturating_sub(fresh_until)) {
