@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::builder::CacheBuilder;
+#[cfg(feature = "metrics")]
+use crate::flow;
 use crate::flow::{Settings, Shared};
 use crate::layer::CacheLayer;
 use crate::policy::Rules;
-use crate::store::Store;
+use crate::store::{Store, StoreStatus};
 use crate::telemetry::{RouteStats, Stats};
 use crate::tenant::{InvalidTenant, TenantCache};
 
@@ -43,7 +45,12 @@ impl Cache {
 
     pub(crate) fn new(store: Arc<dyn Store>, rules: Rules, settings: Settings) -> Self {
         store.attach(&rules.namespace);
-        Self(Arc::new(Shared::new(store, rules, settings)))
+        let shared = Arc::new(Shared::new(store, rules, settings));
+        #[cfg(feature = "metrics")]
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(flow::watch_levels(Arc::downgrade(&shared)));
+        }
+        Self(shared)
     }
 
     /// The layer that caches what it wraps.
@@ -76,6 +83,18 @@ impl Cache {
     pub fn route_stats(&self) -> Vec<RouteStats> {
         let cached = self.0.rules.routes.iter().filter(|route| !route.uncached);
         cached.map(|route| route.telemetry.snapshot()).collect()
+    }
+
+    /// How the store stands, as far as it can tell without being asked.
+    pub fn store_status(&self) -> StoreStatus {
+        self.0.store.status()
+    }
+
+    /// Sets the gauges of the feature `metrics` now. A cache that was built within a Tokio runtime
+    /// does so once a second by itself.
+    #[cfg(feature = "metrics")]
+    pub fn record_gauges(&self) {
+        self.0.telemetry.levels(&self.0.levels());
     }
 
     /// Waits until no run, fill or invalidation of this process is under way in the background.

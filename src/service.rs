@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Request, Response, Version};
 use http_body::Body;
 use tower_service::Service;
+use tracing::Instrument;
 
 use crate::body::ResponseBody;
 use crate::cache::Cache;
@@ -84,14 +85,22 @@ where
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
         let origin = Origin::new(mem::replace(&mut self.inner, clone), request);
+        let span = admission.span();
         match admission {
-            Admission::Read(read) => ResponseFuture::flow(flow::read(shared, read, origin)),
+            Admission::Read(read) => {
+                ResponseFuture::flow(flow::read(shared, read, origin).instrument(span))
+            }
             Admission::Content(read) => {
                 let replayer = self.replayers.of::<B>();
-                ResponseFuture::flow(flow::read_content(shared, read, replayer, origin))
+                let flow = flow::read_content(shared, read, replayer, origin);
+                ResponseFuture::flow(flow.instrument(span))
             }
-            Admission::Write(write) => ResponseFuture::flow(flow::write(shared, write, origin)),
-            Admission::Bypass(bypass) => ResponseFuture::flow(flow::bypass(shared, bypass, origin)),
+            Admission::Write(write) => {
+                ResponseFuture::flow(flow::write(shared, write, origin).instrument(span))
+            }
+            Admission::Bypass(passed) => {
+                ResponseFuture::flow(flow::bypass(shared, passed, origin).instrument(span))
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
+use tracing::Span;
 
 use super::admit_write::admit_write;
 use super::content::{Contentless, bypass_on};
@@ -31,7 +32,7 @@ use crate::policy::{
 };
 use crate::protocol::serve::request_control;
 use crate::protocol::{Fwd, RequestBypass, is_ambiguous};
-use crate::telemetry::Bypass;
+use crate::telemetry::{Bypass, span};
 
 /// Which way a request on a configured route goes.
 pub(crate) enum Admission {
@@ -50,6 +51,17 @@ impl Admission {
             Self::Content(read) => Some(read.route()),
             Self::Write(_) | Self::Bypass(_) => None,
         }
+    }
+
+    /// The span of its request.
+    pub(crate) fn span(&self) -> Span {
+        let route = match self {
+            Self::Read(read) => &read.route,
+            Self::Content(read) => read.route(),
+            Self::Bypass(passed) => &passed.route,
+            Self::Write(write) => return span::of_write(write.target.method.as_str()),
+        };
+        span::of_read(route.method.as_str(), &route.name)
     }
 }
 

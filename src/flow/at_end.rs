@@ -50,15 +50,16 @@ impl AtEnd {
         }
         let shared = Arc::clone(&self.shared);
         self.under_way = Some(self.shared.work.spawn(async move {
-            let deadline = Instant::now() + shared.settings.invalidate_timeout;
+            let since = Instant::now();
+            let deadline = since + shared.settings.invalidate_timeout;
             for known in moves {
                 if shared.dirty.covers_any(&known.scopes) {
                     // The store was waited for in vain before the answer's head was sent.
-                    mark_dirty(&shared, &known.scopes);
+                    mark_dirty(&shared, &known.scopes, since);
                     continue;
                 }
                 // A failure is noted, and goes on being tried, where it occurs.
-                let _ = invalidate_by(&shared, &known.scopes, Mode::Hard, deadline).await;
+                let _ = invalidate_by(&shared, &known.scopes, Mode::Hard, deadline, since).await;
             }
         }));
     }

@@ -15,6 +15,7 @@ use super::variants::Variant;
 use crate::entry::{Content, Entry, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::store::{Filled, Refusal, Stamped, StoreError};
+use crate::telemetry::Stopwatch;
 
 /// How long a group's generation outlives what is stamped with it: more than a fill may take.
 const SLACK: Millis = 60_000;
@@ -39,7 +40,9 @@ pub(crate) async fn finish(
         lead.land(&entry);
     }
     if let Some(snapshot) = snapshot {
+        let watch = Stopwatch::start();
         store(shared, read, &plan, &snapshot, lease.as_mut(), (entry, keep)).await;
+        shared.telemetry.filled(&read.route.telemetry, watch);
     }
     // Only now, so that whoever comes in between joins the flight and does not run again.
     drop(leads);

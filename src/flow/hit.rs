@@ -54,7 +54,13 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     let cost = if matches!(served, Served::Failed(_)) { 0 } else { entry.cost };
     shared.telemetry.served(&read.route.telemetry, how, cost);
     if !read.is_refresh {
-        shared.telemetry.answered(&read.route.telemetry, how);
+        let reason = match served {
+            Served::Recalled => Some("store-away"),
+            Served::Shed => Some("over-capacity"),
+            Served::Failed(_) => Some("handler-failed"),
+            _ => None,
+        };
+        shared.telemetry.answered(&read.route.telemetry, how, reason);
     }
     let (status, headers) = match entry.content {
         Content::Response { status, headers } => (status, headers),

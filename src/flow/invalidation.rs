@@ -30,33 +30,35 @@ pub(crate) async fn invalidate(
     scopes: &ScopeNames,
     mode: Mode,
 ) -> Result<Invalidated, StoreError> {
-    let deadline = Instant::now() + shared.settings.invalidate_timeout;
-    invalidate_by(shared, scopes, mode, deadline).await
+    let since = Instant::now();
+    let deadline = since + shared.settings.invalidate_timeout;
+    invalidate_by(shared, scopes, mode, deadline, since).await
 }
 
-/// The same, with a deadline that several steps may have together.
+/// The same, with a deadline that several steps may have together, and with the moment since which
+/// it has been due.
 pub(super) async fn invalidate_by(
     shared: &Arc<Shared>,
     scopes: &ScopeNames,
     mode: Mode,
     deadline: Instant,
+    since: Instant,
 ) -> Result<Invalidated, StoreError> {
-    let began = Instant::now();
-    let done = attempt(shared, scopes, mode, || deadline).await;
+    let done = attempt(shared, scopes, mode, || deadline, since).await;
     match &done {
-        Ok(_) => shared.recent.confirmed(scopes, began.elapsed()),
-        Err(_) => mark_dirty(shared, scopes),
+        Ok(_) => shared.recent.confirmed(scopes, since.elapsed()),
+        Err(_) => mark_dirty(shared, scopes, since),
     }
     done
 }
 
 /// Keeps reads of these scopes away from the store until an attempt to invalidate is confirmed.
-pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames) {
+pub(crate) fn mark_dirty(shared: &Arc<Shared>, scopes: &ScopeNames, since: Instant) {
     shared.telemetry.unconfirmed();
     shared.recent.unconfirmed(scopes);
     // A response may have asked for more than any that has been stored here, on another instance.
     let lives = Lives { one: MAX_TTL, all: shared.longest_life() };
-    let marked = shared.dirty.mark(scopes, shared.settings.max_dirty, lives);
+    let marked = shared.dirty.mark(scopes, shared.settings.max_dirty, lives, since);
     if marked.widened {
         shared.telemetry.over(Bound::Dirty);
     }
@@ -70,9 +72,11 @@ async fn attempt(
     scopes: &ScopeNames,
     mode: Mode,
     deadline: impl FnOnce() -> Instant,
+    since: Instant,
 ) -> Result<Invalidated, StoreError> {
-    let done = step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode)).await?;
-    shared.telemetry.invalidated();
+    let step = step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode));
+    let done = step.await?;
+    shared.telemetry.invalidated(done.moved, since.elapsed());
     Ok(done)
 }
 
@@ -95,9 +99,9 @@ async fn retry(shared: Arc<Shared>) {
         }
         let mut failed = false;
         let pending = if shared.is_store_away() { Vec::new() } else { shared.dirty.pending() };
-        for (scopes, marked) in pending {
+        for Pending { scopes, newest: marked, since } in pending {
             let deadline = after(shared.settings.invalidate_timeout);
-            match attempt(&shared, &scopes, Mode::Hard, deadline).await {
+            match attempt(&shared, &scopes, Mode::Hard, deadline, since).await {
                 Ok(_) => {
                     shared.dirty.confirm(&scopes, marked);
                     shared.recent.confirmed_late(&scopes);
@@ -141,6 +145,17 @@ struct State {
 struct Mark {
     number: u64,
     until: Instant,
+    /// When the invalidation was due.
+    since: Instant,
+}
+
+/// What is to be tried again of one tenant.
+struct Pending {
+    scopes: ScopeNames,
+    /// The number of the newest mark that the attempt answers for.
+    newest: u64,
+    /// Since when the oldest one is due.
+    since: Instant,
 }
 
 /// For how long marks stay that no attempt takes off.
@@ -208,11 +223,11 @@ impl Dirty {
     }
 
     /// Marks the scopes, coarser where there is no room.
-    fn mark(&self, scopes: &ScopeNames, most: usize, lives: Lives) -> Marked {
+    fn mark(&self, scopes: &ScopeNames, most: usize, lives: Lives, since: Instant) -> Marked {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         state.marks += 1;
-        let mark = Mark { number: state.marks, until: Instant::now() + lives.one };
+        let mark = Mark { number: state.marks, until: Instant::now() + lives.one, since };
         let full = self.count.load(Ordering::Relaxed) + scopes.len() > most;
         let marks = state.tenants.entry(scopes.space().clone()).or_default();
         if full {
@@ -235,12 +250,14 @@ impl Dirty {
         Marked { retry, widened: full }
     }
 
-    /// What is to be tried, with the number of the newest mark each attempt answers for.
-    fn pending(&self) -> Vec<(ScopeNames, u64)> {
+    /// What is to be tried.
+    fn pending(&self) -> Vec<Pending> {
         let state = self.state.lock();
         let newest = state.marks;
         let pending = state.tenants.iter().map(|(space, marks)| {
-            (ScopeNames::from_generations(space, marks.keys().map(String::as_str)), newest)
+            let scopes = ScopeNames::from_generations(space, marks.keys().map(String::as_str));
+            let since = marks.values().map(|mark| mark.since).min();
+            Pending { scopes, newest, since: since.unwrap_or_else(Instant::now) }
         });
         pending.collect()
     }
@@ -301,17 +318,18 @@ mod tests {
         let dirty = Dirty::default();
         let mut all = ScopeNames::new(&space("4"));
         all.push_all_tenants();
-        let first = dirty.mark(&all, 2, LIFE);
+        let now = Instant::now();
+        let first = dirty.mark(&all, 2, LIFE, now);
         assert!(first.retry && !first.widened);
         let widened = ["path:/a", "path:/b", "path:/c"].map(|path| {
             let mut scopes = ScopeNames::new(&space("4"));
             scopes.push(path);
-            dirty.mark(&scopes, 2, LIFE).widened
+            dirty.mark(&scopes, 2, LIFE, now).widened
         });
         assert_eq!(widened, [false, true, true]);
         assert!(dirty.covers(&names("4")));
         assert!(dirty.covers(&names("5")), "the other tenants are still to be invalidated");
-        for (scopes, newest) in dirty.pending() {
+        for Pending { scopes, newest, .. } in dirty.pending() {
             assert!(scopes.all_tenants().is_some());
             dirty.confirm(&scopes, newest);
         }

@@ -14,6 +14,7 @@ use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
 use crate::store::{Found, StoreError, StoreErrorKind};
+use crate::telemetry::Stopwatch;
 
 /// What an entry is good for.
 #[derive(Debug)]
@@ -69,6 +70,7 @@ pub(crate) async fn examine(
     read: &mut Read,
     headers: &HeaderMap,
 ) -> Result<Seen, StoreError> {
+    let watch = Stopwatch::start();
     read.select(shared, headers);
     loop {
         let found = look_up(shared, read).await?;
@@ -85,6 +87,7 @@ pub(crate) async fn examine(
             Some(entry) if !groups_hold(shared, read, entry).await? => Verdict::miss(true),
             _ => verdict,
         };
+        shared.telemetry.looked_up(&read.route.telemetry, watch);
         return Ok(Seen { verdict, snapshot: found.snapshot() });
     }
 }
@@ -199,7 +202,10 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         discard(shared, names, frame);
         return miss(true);
     }
-    let entry = match Entry::decode(frame.clone()) {
+    let watch = Stopwatch::start();
+    let decoded = Entry::decode(frame.clone());
+    shared.telemetry.decoded(watch);
+    let entry = match decoded {
         Ok(entry) => entry,
         Err(error) => {
             shared.telemetry.corrupt(error);

@@ -76,6 +76,8 @@ pub(crate) use self::matching::{Handled, match_route};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::read;
+#[cfg(feature = "metrics")]
+pub(crate) use self::shared::watch_levels;
 pub(crate) use self::shared::{Attitude, Settings, Shared};
 pub(crate) use self::step::long_step;
 pub(crate) use self::write::write;

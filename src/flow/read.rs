@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
+use tracing::Instrument;
 
 use super::capacity::{self, Turn};
 use super::coalesce::{self, Miss};
@@ -122,7 +123,7 @@ where
     let early = served == Served::Hit;
     let miss = Miss { snapshot, ignore_entry: early, refresh: true };
     let refresh = coalesce::refresh(Arc::clone(&shared), read, origin, miss);
-    shared.work.spawn(refresh);
+    shared.work.spawn(refresh.in_current_span());
     Ok(response)
 }
 

@@ -1,6 +1,8 @@
 //! What every step of every request works with.
 
 use std::sync::Arc;
+#[cfg(feature = "metrics")]
+use std::sync::Weak;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,14 +15,16 @@ use super::flights::Flights;
 use super::invalidation::Dirty;
 use super::read_ahead::ReadAhead;
 use super::search::Searches;
-use super::step::{Gate, is_away};
+use super::step::Gate;
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
 use crate::key::{Names, QueryLimits};
 use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, targeted};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
+#[cfg(feature = "metrics")]
+use crate::telemetry::Levels;
 use crate::telemetry::{Bound, Recent, Telemetry};
 
 /// One cache: its rules, its store, and who is under way in this process.
@@ -205,12 +209,12 @@ impl Shared {
         Self {
             store,
             gate,
+            telemetry: Telemetry::new(&rules.namespace),
             rules,
             capacity: Capacity::new(&settings),
             flights: Arc::new(Flights::new(settings.max_flights)),
             read_ahead: Arc::new(ReadAhead::new(settings.max_read_ahead)),
             settings,
-            telemetry: Telemetry::default(),
             variants: Variants::default(),
             searches: Searches::default(),
             uncacheables: Uncacheables::default(),
@@ -253,18 +257,31 @@ impl Shared {
         }
     }
 
+    /// How what goes up and down stands now.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn levels(&self) -> Levels {
+        Levels {
+            breaker_open: self.is_store_away(),
+            dirty: self.dirty.len(),
+            flights: self.flights.len(),
+            store: self.store.status(),
+        }
+    }
+
     /// Whether the store is taken to be away, and not asked.
     pub(crate) fn is_store_away(&self) -> bool {
         self.gate.is_shut()
     }
+}
 
-    pub(super) fn note_error(&self, step: &'static str, error: &StoreError) {
-        self.telemetry.step_failed();
-        let source = std::error::Error::source(error).map(tracing::field::display);
-        if is_away(error) {
-            tracing::debug!(step, error = %error, source, "the store failed");
-        } else {
-            tracing::warn!(step, error = %error, source, "the store failed");
+/// Tells how things stand once a second, until the cache is gone.
+#[cfg(feature = "metrics")]
+pub(crate) async fn watch_levels(cache: Weak<Shared>) {
+    loop {
+        match cache.upgrade() {
+            Some(shared) => shared.telemetry.levels(&shared.levels()),
+            None => return,
         }
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

@@ -17,8 +17,14 @@ pub(crate) fn forwarded(
     detail: Option<&str>,
 ) {
     if !read.is_refresh {
-        let how = if read.passed.is_some() { Answered::Bypass } else { Answered::Miss };
-        shared.telemetry.answered(&read.route.telemetry, how);
+        let route = &read.route.telemetry;
+        match read.passed {
+            Some(why) => shared.telemetry.answered_past(route, why),
+            None => {
+                let reason = detail.unwrap_or(read.reason.as_str());
+                shared.telemetry.answered(route, Answered::Miss, Some(reason));
+            }
+        }
     }
     append(shared, headers, Forwarded::new(read.reason), detail);
 }
@@ -27,7 +33,8 @@ pub(crate) fn forwarded(
 /// whole.
 pub(crate) fn stored(shared: &Shared, read: &Read, headers: &mut HeaderMap, ttl: i64) {
     if !read.is_refresh {
-        shared.telemetry.answered(&read.route.telemetry, Answered::Miss);
+        let reason = Some(read.reason.as_str());
+        shared.telemetry.answered(&read.route.telemetry, Answered::Miss, reason);
     }
     let forwarded = Forwarded { ttl: Some(ttl), stored: true, ..Forwarded::new(read.reason) };
     append(shared, headers, forwarded, None);
@@ -35,7 +42,7 @@ pub(crate) fn stored(shared: &Shared, read: &Read, headers: &mut HeaderMap, ttl:
 
 /// Appends the Cache-Status of a request that was not looked up.
 pub(crate) fn passed(shared: &Shared, route: &CachedRoute, headers: &mut HeaderMap, why: Bypass) {
-    shared.telemetry.answered(&route.telemetry, Answered::Bypass);
+    shared.telemetry.answered_past(&route.telemetry, why);
     append(shared, headers, Forwarded::new(Fwd::Bypass), Some(why.as_str()));
 }
 
@@ -46,7 +53,7 @@ pub(crate) fn written(shared: &Shared, headers: &mut HeaderMap, detail: Option<&
 
 /// The inner service has given an error, which has no fields.
 pub(crate) fn erred(shared: &Shared, route: &CachedRoute) {
-    shared.telemetry.answered(&route.telemetry, Answered::Error);
+    shared.telemetry.answered(&route.telemetry, Answered::Error, None);
 }
 
 /// Appends the Cache-Status of a request that was neither answered nor passed on.
@@ -56,7 +63,7 @@ pub(crate) fn not_forwarded(
     headers: &mut HeaderMap,
     detail: &str,
 ) {
-    shared.telemetry.answered(&route.telemetry, Answered::Refused);
+    shared.telemetry.answered(&route.telemetry, Answered::Refused, Some(detail));
     if let Some(cache) = &shared.settings.cache_status {
         CacheStatus { cache, outcome: Outcome::Neither, detail: Some(detail) }.append(headers);
     }

@@ -12,6 +12,7 @@ use super::breaker::{Breaker, Opening, Pass};
 use super::shared::Shared;
 use crate::entry::Millis;
 use crate::store::{Store, StoreError, StoreErrorKind, StoreFuture};
+use crate::telemetry::Stopwatch;
 
 /// Takes a step of the store. Fails at once, without touching it, while the breaker is open, and at
 /// `deadline` otherwise. A store that answers at once is asked for no deadline.
@@ -28,25 +29,27 @@ pub(crate) async fn step<'a, T: Unpin>(
     call: impl FnOnce(&'a dyn Store) -> StoreFuture<'a, T>,
 ) -> Result<T, StoreError> {
     let Some(pass) = shared.gate.breaker.pass() else {
-        shared.telemetry.step_skipped();
+        shared.telemetry.step_skipped(name);
         return Err(StoreErrorKind::Unavailable.into());
     };
     let step = call(&*shared.store);
-    let is_remote = matches!(step, StoreFuture::Pending(_));
-    let answer = if is_remote {
-        tokio::time::timeout_at(deadline(), step)
+    // No timer for a store that has answered already.
+    let (answer, waited) = if matches!(step, StoreFuture::Pending(_)) {
+        let watch = Stopwatch::start();
+        let answer = tokio::time::timeout_at(deadline(), step)
             .await
-            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into()))
+            .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into()));
+        (answer, Some(watch))
     } else {
-        // No timer for a store that has answered already.
-        step.await
+        (step.await, None)
     };
+    shared.telemetry.stepped(name, answer.as_ref().err(), waited);
     match &answer {
         Err(error) => {
             tell(shared, pass, Some(error));
-            shared.note_error(name, error);
+            log(name, error);
         }
-        Ok(_) if is_remote => tell(shared, pass, None),
+        Ok(_) if waited.is_some() => tell(shared, pass, None),
         // What was at hand says nothing about a server.
         Ok(_) => {}
     }
@@ -92,6 +95,15 @@ pub(crate) fn millis(span: Duration) -> Millis {
 /// Whether the store was not there. One that refuses is.
 pub(crate) fn is_away(error: &StoreError) -> bool {
     matches!(error.kind(), StoreErrorKind::Timeout | StoreErrorKind::Unavailable)
+}
+
+fn log(step: &'static str, error: &StoreError) {
+    let source = std::error::Error::source(error).map(tracing::field::display);
+    if is_away(error) {
+        tracing::debug!(step, error = %error, source, "the store failed");
+    } else {
+        tracing::warn!(step, error = %error, source, "the store failed");
+    }
 }
 
 fn tell(shared: &Shared, pass: Pass, error: Option<&StoreError>) {

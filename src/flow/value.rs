@@ -188,7 +188,7 @@ pub(crate) async fn make<T>(
 fn tell(shared: &Shared, read: &Read, how: Answered, cost: u32) {
     let route = &read.route.telemetry;
     shared.telemetry.served(route, how, cost);
-    shared.telemetry.answered(route, how);
+    shared.telemetry.answered_value(route, how);
 }
 
 /// The value could not be made: whoever waits makes its own, at once.

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::at_end::AtEnd;
 use super::invalidation::{invalidate_by, mark_dirty};
@@ -263,7 +264,8 @@ impl Guard {
         }
         let (shared, token, outcome) = (Arc::clone(&self.shared), self.token, self.outcome);
         let (away, closing) = (self.away, self.closing.take());
-        Some(self.shared.work.spawn(async move {
+        let since = Instant::now();
+        let task = async move {
             if let Some(closing) = closing {
                 let _ = closing.await;
             }
@@ -273,11 +275,12 @@ impl Guard {
                 // A failure is noted, and goes on being tried, where it occurs.
                 // What must be confirmed may be waited for once more.
                 let deadline = (!away || known.effect.must_confirm).then_some(deadline);
-                let done = end(&shared, &known, token, outcome, deadline).await.is_ok();
+                let done = end(&shared, &known, (token, outcome), deadline, since).await.is_ok();
                 confirmed &= done || !known.effect.must_confirm;
             }
             confirmed
-        }))
+        };
+        Some(self.shared.work.spawn(task.in_current_span()))
     }
 }
 
@@ -320,13 +323,14 @@ impl Drop for Guard {
     }
 }
 
-/// Invalidates, holds or opens the scopes of one rule. Without a deadline the store is not tried.
+/// Invalidates, holds or opens the scopes of one rule, which has been due since the handler's end.
+/// Without a deadline the store is not tried.
 async fn end(
     shared: &Arc<Shared>,
     known: &Move,
-    token: Option<LeaseToken>,
-    outcome: Outcome,
+    (token, outcome): (Option<LeaseToken>, Outcome),
     deadline: Option<Instant>,
+    since: Instant,
 ) -> Result<(), StoreError> {
     let Move { scopes, effect } = known;
     let fence = effect.fence.as_ref().and(token);
@@ -338,10 +342,9 @@ async fn end(
         return Ok(());
     }
     let Some(deadline) = deadline else {
-        mark_dirty(shared, scopes);
+        mark_dirty(shared, scopes, since);
         return Err(StoreErrorKind::Unavailable.into());
     };
-    let began = Instant::now();
     let done = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
@@ -353,18 +356,20 @@ async fn end(
             step(shared, "lift", || deadline, |store| store.lift(scopes, token)).await
         }
         (None, None) => {
-            return invalidate_by(shared, scopes, effect.mode, deadline).await.map(drop);
+            let done = invalidate_by(shared, scopes, effect.mode, deadline, since);
+            return done.await.map(drop);
         }
     };
     match &done {
         Ok(()) => {
-            shared.telemetry.invalidated();
-            shared.recent.confirmed(scopes, began.elapsed());
+            // What a fence moves isn't told.
+            shared.telemetry.invalidated(0, since.elapsed());
+            shared.recent.confirmed(scopes, since.elapsed());
         }
         Err(_) => {
             // A scope that is closed stays closed when it is invalidated, and one that is not
             // moves: either way nothing from before is served.
-            mark_dirty(shared, scopes);
+            mark_dirty(shared, scopes, since);
         }
     }
     done

@@ -81,7 +81,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     let mut routes = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         reads[draft.method as usize].push(&draft.path, index);
-        routes.push(Arc::new(draft.finish(&declared)?));
+        routes.push(Arc::new(draft.finish(&declared, &declarations.namespace)?));
     }
     let mut writes: HashMap<Method, Table> = HashMap::new();
     for (index, rule) in declarations.rules.iter().enumerate() {
@@ -98,14 +98,14 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         writes: writes.collect::<Result<_, ConfigError>>()?,
         mutations: rules,
         sets,
-        values: values(&declared, declarations.values),
+        values: values(&declared, declarations),
         declared,
         all_tenants,
     })
 }
 
 /// What the declared scopes are to values, whose keys are known only when they are used.
-fn values(declared: &[Declared], is_declared: bool) -> Values {
+fn values(declared: &[Declared], declarations: &Declarations) -> Values {
     let of = |tenantless: bool| {
         let own = declared.iter().filter(|known| known.tenantless == tenantless);
         // The scope of a path is that of the value's own path, whatever template names it.
@@ -118,6 +118,6 @@ fn values(declared: &[Declared], is_declared: bool) -> Values {
         plans.dedup_by_key(|plan| plan.order());
         plans
     };
-    let route = Arc::new(CachedRoute::of_values());
-    Values { route, scopes: [of(false), of(true)], declared: is_declared }
+    let route = Arc::new(CachedRoute::of_values(&declarations.namespace));
+    Values { route, scopes: [of(false), of(true)], declared: declarations.values }
 }

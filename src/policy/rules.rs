@@ -142,7 +142,8 @@ pub(crate) struct Declared {
 
 impl CachedRoute {
     /// In the place of a route for values: a method that no request has matches none of it.
-    pub(super) fn of_values() -> Self {
+    pub(super) fn of_values(namespace: &str) -> Self {
+        let method = Method::from_bytes(b"VALUE").unwrap_or_default();
         Self {
             name: "value".into(),
             method: ReadMethod::Get,
@@ -169,7 +170,7 @@ impl CachedRoute {
             early_refresh: None,
             refusals: Refusals::default(),
             scopes: Vec::new(),
-            telemetry: RouteTelemetry::new(Method::GET, "value".into()),
+            telemetry: RouteTelemetry::new(namespace, method, "value".into()),
         }
     }
 

@@ -11,6 +11,7 @@ mod memory;
 mod near;
 #[cfg(feature = "redis")]
 mod redis;
+mod status;
 mod types;
 
 use std::fmt;
@@ -25,6 +26,7 @@ pub use self::memory::MemoryStore;
 pub use self::near::NearCache;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisStore, RedisStoreBuilder};
+pub use self::status::{NearStatus, StoreStatus};
 pub use self::types::{
     Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Refusal,
     Stamped, StoreFuture, StoredKey,
@@ -246,6 +248,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// How it stands, for those who watch it. Does no I/O.
+    fn status(&self) -> StoreStatus {
+        StoreStatus::default()
+    }
+
     /// Tells the store that `found` carried something that belongs elsewhere, so that the
     /// connection it came through may be retired. Stores without connections ignore it.
     fn distrust(&self, found: &Found) {
@@ -362,6 +369,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
         (**self).recall(names, span)
+    }
+
+    fn status(&self) -> StoreStatus {
+        (**self).status()
     }
 
     fn distrust(&self, found: &Found) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::answered::Answered;
+use super::meters::RouteMeters;
 use super::stats::Counter;
 
 /// What has happened on one cached route since the cache was built, in this process alone.
@@ -92,11 +93,13 @@ pub(crate) struct RouteTelemetry {
     pub(super) runs: Counter,
     handler_micros: Counter,
     saved_micros: Counter,
+    pub(super) meters: RouteMeters,
 }
 
 impl RouteTelemetry {
-    pub(crate) fn new(method: Method, template: Arc<str>) -> Self {
+    pub(crate) fn new(namespace: &str, method: Method, template: Arc<str>) -> Self {
         Self {
+            meters: RouteMeters::new(namespace, method.as_str(), &template),
             method,
             template,
             answered: Default::default(),
@@ -112,15 +115,18 @@ impl RouteTelemetry {
 
     pub(super) fn answered(&self, how: Answered) {
         self.answered[how as usize].increment();
+        self.meters.answered[how as usize].increment();
     }
 
     /// A stored response has answered in the place of a handler, which took so many microseconds.
     pub(super) fn saved(&self, cost: u32) {
         self.saved_micros.add(cost.into());
+        self.meters.saved.add(cost.into());
     }
 
     pub(super) fn handled(&self, took: Duration) {
         self.runs.increment();
+        self.meters.handler.record(took);
         self.handler_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     }
 

@@ -3,5 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(feature = "metrics")]
+mod exported;
 mod routes;
 mod script;
+mod spans;

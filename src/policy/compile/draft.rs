@@ -157,7 +157,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn finish(self, declared: &[Declared]) -> Result<CachedRoute, ConfigError> {
+    pub(super) fn finish(
+        self,
+        declared: &[Declared],
+        namespace: &str,
+    ) -> Result<CachedRoute, ConfigError> {
         let route = self.route;
         let mut scopes: Vec<_> = self.tags.into_iter().map(ScopePlan::tagged).collect();
         let mut own_path = route.own_writes == OwnWrites::Invalidate;
@@ -192,7 +196,7 @@ impl<'a> Draft<'a> {
         };
         let name: Arc<str> = route.path.as_str().into();
         Ok(CachedRoute {
-            telemetry: RouteTelemetry::new(route.method.clone(), Arc::clone(&name)),
+            telemetry: RouteTelemetry::new(namespace, route.method.clone(), Arc::clone(&name)),
             name,
             method: self.method,
             key: self.key,

@@ -21,7 +21,7 @@ use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
 use super::{
     Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Stamped,
-    Store, StoreFuture,
+    Store, StoreFuture, StoreStatus,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Millis, RunId, Snapshot};
@@ -413,6 +413,10 @@ impl Store for MemoryStore {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         StoreFuture::ready(Ok(()))
+    }
+
+    fn status(&self) -> StoreStatus {
+        StoreStatus::at("the memory of this process")
     }
 
     fn now(&self) -> Millis {

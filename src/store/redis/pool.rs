@@ -88,6 +88,11 @@ impl Links {
         ))
     }
 
+    /// How many connections there are, and how many there are to be.
+    pub(super) fn count(&self) -> (u32, u32) {
+        (self.pool.state().connections, self.size)
+    }
+
     fn no_slot(&self, error: RunError<Failure>) -> Failure {
         match error {
             RunError::User(failure) => failure,

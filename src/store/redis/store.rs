@@ -15,8 +15,8 @@ use crate::entry::{Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::near::{Mode as NearMode, Moving, Near, NearSettings};
 use crate::store::{
-    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Stamped,
-    Store, StoreError, StoreFuture,
+    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode,
+    NearStatus, Stamped, Store, StoreError, StoreFuture, StoreStatus,
 };
 
 /// A [`Store`] in Redis, shared by every instance that uses the same server and namespace.
@@ -209,6 +209,17 @@ impl Store for RedisStore {
 
     fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
         self.near.as_ref()?.recall(names, span).map(|kept| kept.found())
+    }
+
+    fn status(&self) -> StoreStatus {
+        let mut status = StoreStatus::at(format!("Redis at {}", self.links.server.address));
+        status.connections = Some(self.links.count());
+        status.near = self.near.as_ref().map(|near| NearStatus {
+            strict: near.mode() == NearMode::Strict,
+            bytes: near.bytes(),
+            alive: self.is_near_alive(),
+        });
+        status
     }
 
     fn now(&self) -> Millis {

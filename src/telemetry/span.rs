@@ -1,0 +1,30 @@
+//! The span of a request on a cached route.
+
+use tracing::field::Empty;
+use tracing::{Level, Span};
+
+use super::answered::Answered;
+
+/// The span of a request on this route, at the debug level: without a subscriber that wants it,
+/// none at all.
+pub(crate) fn of_read(method: &str, route: &str) -> Span {
+    tracing::debug_span!("cached_request", method, route, outcome = Empty, reason = Empty)
+}
+
+/// The span of a request that may change what is cached.
+pub(crate) fn of_write(method: &str) -> Span {
+    tracing::debug_span!("mutating_request", method)
+}
+
+/// Says in the current span how its request was answered.
+pub(super) fn record(how: Answered, reason: Option<&str>) {
+    // Cheaper than to ask for the current span.
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let span = Span::current();
+    span.record("outcome", how.as_str());
+    if let Some(reason) = reason {
+        span.record("reason", reason);
+    }
+}
