@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::request::Parts;
+
 use crate::builder::CacheBuilder;
+use crate::explain::{Explanation, RequestExplanation, explain, explain_request};
 #[cfg(feature = "metrics")]
 use crate::flow;
 use crate::flow::{Settings, Shared};
@@ -46,6 +49,7 @@ impl Cache {
     pub(crate) fn new(store: Arc<dyn Store>, rules: Rules, settings: Settings) -> Self {
         store.attach(&rules.namespace);
         let shared = Arc::new(Shared::new(store, rules, settings));
+        shared.announce();
         #[cfg(feature = "metrics")]
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(flow::watch_levels(Arc::downgrade(&shared)));
@@ -83,6 +87,37 @@ impl Cache {
     pub fn route_stats(&self) -> Vec<RouteStats> {
         let cached = self.0.rules.routes.iter().filter(|route| !route.uncached);
         cached.map(|route| route.telemetry.snapshot()).collect()
+    }
+
+    /// What this cache does, worked out from its configuration and from what it has seen so far.
+    ///
+    /// ```
+    /// # use tower_response_cache::{Cache, MemoryStore, Route};
+    /// # let cache = Cache::builder(MemoryStore::new())
+    /// #     .route(Route::get("/news").tenantless().same_for_all_users())
+    /// #     .build()?;
+    /// println!("{}", cache.explain());
+    /// # Ok::<(), tower_response_cache::ConfigError>(())
+    /// ```
+    pub fn explain(&self) -> Explanation {
+        explain(&self.0)
+    }
+
+    /// What this cache would do with a request that has this head. The store is not asked, no
+    /// request is counted, and the app's functions of the request, as in
+    /// [`ttl_with`](crate::Route::ttl_with), are called.
+    ///
+    /// ```
+    /// # use tower_response_cache::{Cache, MemoryStore, Route};
+    /// # let cache = Cache::builder(MemoryStore::new())
+    /// #     .route(Route::get("/news").tenantless().same_for_all_users())
+    /// #     .build()?;
+    /// let (request, ()) = http::Request::get("/news?page=2").body(())?.into_parts();
+    /// println!("{}", cache.explain_request(&request));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn explain_request(&self, request: &Parts) -> RequestExplanation {
+        explain_request(&self.0, request)
     }
 
     /// How the store stands, as far as it can tell without being asked.

@@ -114,6 +114,7 @@ pub mod entry;
 pub mod store;
 pub mod clock;
 mod telemetry;
+pub mod explain;
 #[cfg(feature = "admin")]
 mod admin;
 

@@ -64,17 +64,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = self.cache.shared();
-        let Some(matched) = flow::match_route(shared, &request, self.prefix.as_deref()) else {
+        let prefix = self.prefix.as_deref();
+        let (method, uri) = (request.method(), request.uri());
+        let matched = flow::match_route(shared, method, uri, request.extensions(), prefix);
+        let Some(matched) = matched else {
             return ResponseFuture::pass(self.inner.call(request));
         };
         let (parts, body) = request.into_parts();
-        let admission = flow::admit(
-            shared,
-            &parts,
-            has_content(&parts, &body),
-            self.prefix.as_deref(),
-            matched,
-        );
+        let admission = flow::admit(shared, &parts, has_content(&parts, &body), prefix, matched);
         let mut request = Request::from_parts(parts, body);
         if let Some(route) = admission.route() {
             // Now that the tenant and the key have been read.

@@ -78,8 +78,8 @@ impl Passed {
         Self { route: Arc::clone(route), why, refuse: false }
     }
 
-    #[cfg(test)]
-    pub(super) fn why(&self) -> Bypass {
+    /// Why it does.
+    pub(crate) fn why(&self) -> Bypass {
         self.why
     }
 }

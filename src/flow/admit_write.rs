@@ -36,7 +36,11 @@ fn add_rules(shared: &Shared, parts: &Parts, path: &str, write: &mut Write) {
     for found in [table.raw.at(path), table.canonical.at(path)].into_iter().flatten() {
         let params = Params::new(found.params.iter());
         let canonical = Canonical::lossy(&params);
-        for rule in found.value.iter().map(|index| &rules.mutations[*index]) {
+        for index in found.value {
+            let rule = &rules.mutations[*index];
+            if !write.rules.contains(index) {
+                write.rules.push(*index);
+            }
             match space_of(shared, parts, &params, rule.tenantless) {
                 Ok(space) => {
                     write.target.is_of(&space);

@@ -26,6 +26,11 @@ impl Contentless {
         Self(Box::new(read))
     }
 
+    /// The read, still without its content.
+    pub(crate) fn into_read(self) -> Read {
+        *self.0
+    }
+
     pub(super) fn route(&self) -> &CachedRoute {
         &self.0.route
     }

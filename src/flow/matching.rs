@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::{Extensions, Method, Request, Uri};
+use http::{Extensions, Method, Uri};
 
 use super::shared::Shared;
 use crate::key::normalize_path_lossy;
@@ -17,23 +17,27 @@ pub(crate) enum Matched {
 }
 
 /// Finds a request's route. Costs no allocation.
-pub(crate) fn match_route<B>(
+pub(crate) fn match_route(
     shared: &Shared,
-    request: &Request<B>,
+    method: &Method,
+    uri: &Uri,
+    extensions: &Extensions,
     prefix: Option<&str>,
 ) -> Option<Matched> {
-    let method = request.method();
     let rules = &shared.rules;
-    with_full_path(request.uri(), request.extensions(), prefix, |path| {
+    with_full_path(uri, extensions, prefix, |path| {
         let read = ReadMethod::of_request(method)
             .and_then(|method| rules.reads.of(method).raw.at(path).ok());
         if let Some(found) = read {
             let route = &rules.routes[*found.value];
-            if Handled::is_by(shared, request.extensions()) {
+            if Handled::is_by(shared, extensions) {
                 return None;
             }
-            if !route.uncached && !is_shadowed(&route.name, request.extensions()) {
-                return Some(Matched::Read(*found.value));
+            if !route.uncached {
+                if !is_shadowed(&route.name, extensions) {
+                    return Some(Matched::Read(*found.value));
+                }
+                route.telemetry.routed_elsewhere();
             }
         }
         if method.is_safe() || method.as_str() == "QUERY" {

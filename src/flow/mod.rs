@@ -72,14 +72,14 @@ pub(crate) use self::inspect::{
     Inspection, StampState, Uninspected, Worth, inspect_stored, inspect_target, list, ping,
 };
 pub(crate) use self::invalidation::invalidate;
-pub(crate) use self::matching::{Handled, match_route};
+pub(crate) use self::matching::{Handled, Matched, match_route, with_full_path};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
-pub(crate) use self::read::read;
+pub(crate) use self::read::{Read, read};
 #[cfg(feature = "metrics")]
 pub(crate) use self::shared::watch_levels;
 pub(crate) use self::shared::{Attitude, Settings, Shared};
 pub(crate) use self::step::long_step;
-pub(crate) use self::write::write;
 #[cfg(feature = "data")]
-pub(crate) use self::{read::Read, value::Obtained};
+pub(crate) use self::value::Obtained;
+pub(crate) use self::write::{Write, write};

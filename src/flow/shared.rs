@@ -149,6 +149,9 @@ impl Default for Settings {
     }
 }
 
+/// How many routes are named when the cache is built.
+const ANNOUNCED: usize = 20;
+
 /// What may pass between a fill's beginning and that of its entry's time.
 const SLACK: Duration = Duration::from_secs(3600);
 
@@ -224,6 +227,26 @@ impl Shared {
             longest_kept: AtomicU64::new(0),
             work,
         }
+    }
+
+    /// Says what is cached, where and how.
+    pub(crate) fn announce(&self) {
+        let cached = self.rules.routes.iter().filter(|route| !route.uncached);
+        let names: Vec<_> =
+            cached.map(|route| format!("{} {}", route.method, route.name)).collect();
+        let (shown, more) = names.split_at(names.len().min(ANNOUNCED));
+        let mut what = shown.join(", ");
+        if !more.is_empty() {
+            what.push_str(&format!(" and {} more", more.len()));
+        }
+        tracing::info!(
+            namespace = &*self.rules.namespace,
+            routes = names.len(),
+            rules = self.rules.mutations.len(),
+            store = %self.store.status(),
+            rfc9111 = self.settings.attitude == Attitude::Rfc9111,
+            "the cache is ready: {what}"
+        );
     }
 
     /// The longest time that anything stored can live: as the routes say, or as long as something that

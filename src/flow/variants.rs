@@ -142,6 +142,7 @@ impl Read {
     ) -> Option<Arc<[HeaderName]>> {
         let by: Vec<_> =
             by.iter().filter(|name| !self.route.keyed_headers.contains(name)).cloned().collect();
+        self.route.telemetry.varies_by(&by);
         shared.variants.learn(key, &by)
     }
 }

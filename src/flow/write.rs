@@ -29,6 +29,8 @@ pub(crate) struct Write {
     pub(crate) target: Target,
     /// Why something that a rule names can't be moved: the request has no tenant.
     pub(crate) missed: Option<Bypass>,
+    /// Which rules are for it.
+    pub(crate) rules: Vec<usize>,
 }
 
 /// What the request was sent to, by which the response may name other paths that have changed.
@@ -61,7 +63,7 @@ pub(crate) struct Move {
 
 impl Write {
     pub(crate) fn new(target: Target) -> Self {
-        Self { moves: Vec::new(), target, missed: None }
+        Self { moves: Vec::new(), target, missed: None, rules: Vec::new() }
     }
 
     /// Adds scopes; those of one tenant and one effect go to the store together.
@@ -126,6 +128,7 @@ where
     S: Handler<B>,
     B: Send + 'static,
 {
+    write.rules.iter().for_each(|index| shared.rules.mutations[*index].fire());
     let outcome = Outcome::Refused;
     let mut guard =
         Guard { shared, moves: write.moves, token: None, closing: None, outcome, away: false };

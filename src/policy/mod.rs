@@ -16,24 +16,22 @@ pub(crate) mod target;
 
 use std::time::Duration;
 
-pub(crate) use self::compile::{Declarations, compile};
+pub(crate) use self::compile::{Declarations, compile, may_be_equal};
 pub(crate) use self::effect::{Effect, When};
 pub use self::error::ConfigError;
 pub(crate) use self::fields::overrides_method;
 pub use self::fields::{CLIENT_FIELDS, TARGET_FIELDS};
-pub(crate) use self::identity::Unreadable;
 pub use self::identity::{Identity, Tenant};
+pub(crate) use self::identity::{Source, Unreadable};
 pub(crate) use self::params::{Canonical, Params};
 pub(crate) use self::read_method::ReadMethod;
 pub use self::route::Route;
 pub(crate) use self::route::{Etag, OwnWrites, Users};
 pub use self::rule::On;
-pub(crate) use self::rules::{CachedRoute, Query, Rules, Set};
+pub(crate) use self::rules::{CachedRoute, Query, Rules, Set, WriteRule};
 pub(crate) use self::scopes::TENANT;
 pub use self::scopes::{Scope, ScopeError};
 pub use self::set::InvalidationSet;
-#[cfg(feature = "admin")]
-pub(crate) use self::{compile::may_be_equal, rules::WriteRule};
 
 /// The longest TTL there is: 365 days.
 pub(crate) const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
@@ -121,6 +122,8 @@ pub(crate) struct WriteRule {
     pub(crate) all_tenants: bool,
     pub(crate) tenantless: bool,
     pub(crate) effect: Effect,
+    /// How many requests have come on it.
+    pub(super) fired: AtomicU64,
 }
 
 /// A named set.
@@ -201,7 +204,7 @@ impl CachedRoute {
             && path.is_some_and(|path| target.reach(&path, &self.key) != Reach::Never)
     }
 
-    fn tags(&self) -> impl Iterator<Item = &ScopeTemplate> {
+    pub(crate) fn tags(&self) -> impl Iterator<Item = &ScopeTemplate> {
         self.scopes.iter().filter_map(ScopePlan::tag)
     }
 
@@ -220,6 +223,29 @@ impl CachedRoute {
 }
 
 impl WriteRule {
+    /// A rule without targets.
+    pub(super) fn new(declaration: &str, tenantless: bool, effect: Effect) -> Self {
+        Self {
+            declaration: declaration.into(),
+            targets: Vec::new(),
+            tenant: false,
+            all_tenants: false,
+            tenantless,
+            effect,
+            fired: AtomicU64::new(0),
+        }
+    }
+
+    /// A request has come on it.
+    pub(crate) fn fire(&self) {
+        self.fired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many have come.
+    pub(crate) fn fired(&self) -> u64 {
+        self.fired.load(Ordering::Relaxed)
+    }
+
     /// The scopes that a request with these parameters moves.
     pub(crate) fn scopes(&self, space: &Space, params: &Canonical) -> ScopeNames {
         let mut names = ScopeNames::new(space);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderName, Method};
+use parking_lot::Mutex;
 
 use super::answered::Answered;
 use super::meters::RouteMeters;
@@ -80,6 +81,9 @@ impl RouteStats {
     }
 }
 
+/// How many fields are remembered by which the responses of a route vary.
+const MOST_FIELDS: usize = 16;
+
 /// What is counted of one route; kept in the route, made when the cache is built.
 #[derive(Debug)]
 pub(crate) struct RouteTelemetry {
@@ -93,6 +97,10 @@ pub(crate) struct RouteTelemetry {
     pub(super) runs: Counter,
     handler_micros: Counter,
     saved_micros: Counter,
+    /// Requests that fit the template and were routed elsewhere.
+    shadowed: Counter,
+    /// By which undeclared request fields its responses vary.
+    varies: Mutex<Vec<HeaderName>>,
     pub(super) meters: RouteMeters,
 }
 
@@ -110,6 +118,8 @@ impl RouteTelemetry {
             runs: Counter::default(),
             handler_micros: Counter::default(),
             saved_micros: Counter::default(),
+            shadowed: Counter::default(),
+            varies: Mutex::default(),
         }
     }
 
@@ -128,6 +138,36 @@ impl RouteTelemetry {
         self.runs.increment();
         self.meters.handler.record(took);
         self.handler_micros.add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The app has routed a request elsewhere that fits the template.
+    pub(crate) fn routed_elsewhere(&self) {
+        self.shadowed.increment();
+    }
+
+    pub(crate) fn shadowed(&self) -> u64 {
+        self.shadowed.load()
+    }
+
+    /// A response varies by these fields, which are not declared.
+    pub(crate) fn varies_by(&self, fields: &[HeaderName]) {
+        if fields.is_empty() {
+            return;
+        }
+        let mut known = self.varies.lock();
+        for field in fields {
+            if known.len() < MOST_FIELDS && !known.contains(field) {
+                known.push(field.clone());
+            }
+        }
+    }
+
+    pub(crate) fn varies(&self) -> Vec<HeaderName> {
+        self.varies.lock().clone()
     }
 
     pub(crate) fn snapshot(&self) -> RouteStats {

@@ -5,6 +5,8 @@ mod support;
 
 #[cfg(feature = "metrics")]
 mod exported;
+mod explain;
 mod routes;
 mod script;
 mod spans;
+mod startup;

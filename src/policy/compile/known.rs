@@ -48,12 +48,10 @@ impl Known<'_> {
             }
         }
         Ok(WriteRule {
-            declaration: declaration.into(),
             targets,
             tenant: rule.targets.contains(&Target::Tenant),
             all_tenants: rule.targets.contains(&Target::AllTenants),
-            tenantless: rule.tenantless,
-            effect: rule.effect.clone(),
+            ..WriteRule::new(&declaration, rule.tenantless, rule.effect.clone())
         })
     }
 

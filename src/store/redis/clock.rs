@@ -17,6 +17,8 @@ pub(super) struct ServerClock {
     start: Instant,
     /// The server's time at `start`; before it is known, the local one.
     at_start: AtomicI64,
+    /// The local time at `start`.
+    local: i64,
     learned: AtomicBool,
 }
 
@@ -27,6 +29,7 @@ impl ServerClock {
         Self {
             start: Instant::now(),
             at_start: AtomicI64::new(at_start),
+            local: at_start,
             learned: AtomicBool::new(false),
         }
     }
@@ -35,6 +38,11 @@ impl ServerClock {
     pub(super) fn now(&self) -> Millis {
         let now = self.passed().saturating_add(self.at_start.load(Ordering::Relaxed));
         Millis::try_from(now).unwrap_or(0)
+    }
+
+    /// By how many milliseconds the server's clock was ahead of the local one when this began.
+    pub(super) fn offset(&self) -> i64 {
+        self.at_start.load(Ordering::Relaxed).saturating_sub(self.local)
     }
 
     /// The server said `server` in answer to a question that was asked at `asked`.

@@ -7,6 +7,7 @@
 
 mod address;
 mod builder;
+mod checkup;
 mod clock;
 mod connection;
 mod entries;

@@ -93,6 +93,18 @@ impl Links {
         (self.pool.state().connections, self.size)
     }
 
+    /// Has the server looked at through a connection that is there, behind the scenes.
+    pub(super) fn check(&self) {
+        let (pool, server) = (self.pool.clone(), Arc::clone(&self.server));
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let link = pool.get().await.ok().map(|slot| Link::clone(&slot));
+            if let Some(link) = link {
+                server.check(link).await;
+            }
+        });
+    }
+
     fn no_slot(&self, error: RunError<Failure>) -> Failure {
         match error {
             RunError::User(failure) => failure,

@@ -12,6 +12,7 @@ use bb8_redis::redis::{
 use parking_lot::Mutex;
 
 use super::address::Address;
+use super::checkup::{Unchecked, check};
 use super::clock::ServerClock;
 use super::connection::{Life, Link, Silence};
 use super::failure::Failure;
@@ -47,6 +48,9 @@ pub(super) struct Server {
     failed: Mutex<Option<(Instant, Failure)>>,
     /// How many attempts in a row have got no answer.
     hung: AtomicU32,
+    unchecked: Unchecked,
+    /// A refusal to connect has been told.
+    has_warned: AtomicBool,
 }
 
 impl Server {
@@ -67,6 +71,8 @@ impl Server {
             open: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
             hung: AtomicU32::new(0),
+            unchecked: Unchecked::default(),
+            has_warned: AtomicBool::new(false),
         }
     }
 
@@ -76,6 +82,20 @@ impl Server {
             if life.id == id {
                 life.end();
             }
+        }
+    }
+
+    /// The server is to be looked at for this namespace, as soon as there is a connection. Answers
+    /// whether there has been one already: then by the caller, with [`check`](Self::check).
+    pub(super) fn check_soon(&self, namespace: &str) -> bool {
+        self.unchecked.push(namespace);
+        self.connections.load(Ordering::SeqCst) > 0
+    }
+
+    /// Looks at the server for the namespaces for which nobody has.
+    pub(super) async fn check(&self, link: Link) {
+        for namespace in self.unchecked.take() {
+            check(self, link.clone(), &namespace).await;
         }
     }
 
@@ -99,7 +119,7 @@ impl Server {
             });
         let (mut inner, driver) = self.way.open(config).await?;
         let (run, digests) = self.greet(&mut inner).await?;
-        let id = self.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let id = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
         let address = Arc::clone(&self.address);
         let proof = Proof::new(self.trust_restarts);
         let silence = Silence::new(Instant::now());
@@ -201,8 +221,17 @@ impl ManageConnection for Connector {
                 ),
             )),
         };
+        if let Ok(link) = &opened {
+            let (server, link) = (Arc::clone(server), link.clone());
+            tokio::spawn(async move { server.check(link).await });
+        }
         if let Err(failure) = &opened {
-            tracing::debug!(%failure, "connecting to Redis failed");
+            let is_refusal = matches!(failure.kind, StoreErrorKind::Refused);
+            if is_refusal && !server.has_warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(%failure, "the cache's Redis can't be used");
+            } else {
+                tracing::debug!(%failure, "connecting to Redis failed");
+            }
             let pause = PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0);
             *server.failed.lock() = Some((Instant::now() + pause, failure.clone()));
         }

@@ -205,6 +205,9 @@ impl Store for RedisStore {
 
     fn attach(&self, namespace: &str) {
         self.feed.iter().for_each(|feed| feed.add(namespace));
+        if self.links.server.check_soon(namespace) {
+            self.links.check();
+        }
     }
 
     fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
