@@ -14,10 +14,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const NO_QUERY: [&str; 0] = [];
 
 /// The cache of this service, on the Redis at `redis_url` or in memory. With a `fence`, a process
-/// that dies between its commit and the invalidation leaves nothing outdated.
+/// that dies between its commit and the invalidation leaves nothing outdated. A request waits for
+/// Redis as long as `patience`.
 pub(crate) async fn build(
     redis_url: Option<&str>,
     fence: Option<Duration>,
+    patience: Duration,
 ) -> Result<Cache, Box<dyn Error>> {
     let store: Arc<dyn Store> = match redis_url {
         Some(url) => Arc::new(RedisStore::connect(url).await?),
@@ -25,6 +27,7 @@ pub(crate) async fn build(
     };
     let cache = Cache::builder(store)
         .namespace("gym")
+        .lookup_timeout(patience)
         .tenant(Tenant::header(GYM_HEADER))
         .same_for_all_users()
         .route(Route::get("/users").ttl(5 * MINUTE).query(["role", "status"]))

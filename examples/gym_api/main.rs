@@ -1,7 +1,8 @@
 //! A gym's back end: users, their figures, opening hours, on `SQLite`, behind the cache.
 //!
 //! `cargo run --example gym_api` uses the memory store. With `REDIS_URL` and `DATABASE` set, any
-//! number of these processes serve the same gyms and see each other's writes at once.
+//! number of these processes serve the same gyms and see each other's writes at once. `GET /metrics`
+//! is for Prometheus, and has the cache's figures with `--features metrics`.
 //!
 //! | variable | meaning | unset |
 //! |---|---|---|
@@ -10,6 +11,7 @@
 //! | `DATABASE` | the `SQLite` file | in this process's memory |
 //! | `FENCE_MS` | changes of users are fenced, for so many milliseconds at most | no fence |
 //! | `ADMIN_TOKEN` | opens the cache's admin pages under `/admin` (with the feature `admin`) | no such pages |
+//! | `LOOKUP_TIMEOUT_MS` | how long a request waits for Redis | 50 |
 //! | `DEMO_DELAYS` | `1` obeys the header `x-demo-delay-ms` | ignored |
 //! | `RUST_LOG` | filter of the log on stderr | `info` |
 
@@ -20,6 +22,7 @@ mod db;
 mod debug;
 mod error;
 mod gym;
+mod metrics;
 mod period;
 mod routes;
 
@@ -47,9 +50,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 
+    // Before the cache is built, which is when it asks for what it will count with.
+    let recorder = metrics::install()?;
     let fence = setting("FENCE_MS").map(|text| text.parse()).transpose()?;
     let fence = fence.map(Duration::from_millis);
-    let cache = cache::build(setting("REDIS_URL").as_deref(), fence).await?;
+    let patience = setting("LOOKUP_TIMEOUT_MS").map(|text| text.parse()).transpose()?;
+    let patience = Duration::from_millis(patience.unwrap_or(50));
+    let cache = cache::build(setting("REDIS_URL").as_deref(), fence, patience).await?;
     let shared = Shared {
         database: Arc::new(Database::open(setting("DATABASE").as_deref())?),
         runs: Arc::default(),
@@ -58,6 +65,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = debug::with_delays(routes::cached(), delays)
         .layer(cache.layer())
         .merge(routes::uncached())
+        .merge(metrics::routes(recorder))
         .with_state(shared);
     #[cfg(feature = "admin")]
     let app = admin::mount(app, &cache, setting("ADMIN_TOKEN"));

@@ -3,6 +3,8 @@
 
 #![cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "levels are for metrics alone"))]
 
+use std::sync::OnceLock;
+
 use super::answered::Answered;
 use super::handle::{Count, Labels, Level, Reasons, Times, describe};
 use super::names;
@@ -49,12 +51,13 @@ impl RouteMeters {
 pub(super) struct Meters {
     steps: [StepMeters; STEPS.len()],
     pub(super) decode: Times,
-    pub(super) open_connections: Level,
-    pub(super) missing_connections: Level,
+    labels: Labels,
+    /// Only of a store that has some.
+    connections: OnceLock<Connections>,
+    /// Only of a store that has one.
+    near: OnceLock<NearMeters>,
     pub(super) breaker_open: Level,
     pub(super) breaker_openings: Count,
-    pub(super) near_bytes: Level,
-    pub(super) near_alive: Level,
     pub(super) dirty: Level,
     pub(super) flights: Level,
     pub(super) confirmed: Count,
@@ -65,6 +68,20 @@ pub(super) struct Meters {
     pub(super) over_capacity: Count,
     unusable: [Count; Unusable::ALL.len()],
     over: [Count; Bound::ALL.len()],
+}
+
+/// Those of a pool.
+#[derive(Debug)]
+pub(super) struct Connections {
+    pub(super) open: Level,
+    pub(super) missing: Level,
+}
+
+/// Those of a near-cache.
+#[derive(Debug)]
+pub(super) struct NearMeters {
+    pub(super) bytes: Level,
+    pub(super) alive: Level,
 }
 
 /// The steps of the store that the flow takes, the most frequent first; the last stands for any
@@ -180,16 +197,13 @@ impl Meters {
             times: Times::new(names::STORE, &all, &[("step", step)]),
         });
         let invalidations = |result| Count::new(names::INVALIDATIONS, &all, &[("result", result)]);
-        let connections = |state| Level::new(names::CONNECTIONS, &all, &[("state", state)]);
         Self {
             steps,
             decode: Times::new(names::DECODE, &all, &[]),
-            open_connections: connections("open"),
-            missing_connections: connections("missing"),
+            connections: OnceLock::new(),
+            near: OnceLock::new(),
             breaker_open: level(names::BREAKER_OPEN),
             breaker_openings: count(names::BREAKER_OPENINGS),
-            near_bytes: level(names::NEAR_BYTES),
-            near_alive: level(names::NEAR_ALIVE),
             dirty: level(names::DIRTY),
             flights: level(names::FLIGHTS),
             confirmed: invalidations("confirmed"),
@@ -202,6 +216,7 @@ impl Meters {
                 .map(|why| Count::new(names::UNUSABLE, &all, &[("reason", why.as_str())])),
             over: Bound::ALL
                 .map(|bound| Count::new(names::OVER_BOUND, &all, &[("bound", bound.as_str())])),
+            labels: all,
         }
     }
 
@@ -211,6 +226,20 @@ impl Meters {
 
     pub(super) fn over(&self, bound: Bound) {
         self.over[bound as usize].increment();
+    }
+
+    pub(super) fn connections(&self) -> &Connections {
+        self.connections.get_or_init(|| {
+            let level = |state| Level::new(names::CONNECTIONS, &self.labels, &[("state", state)]);
+            Connections { open: level("open"), missing: level("missing") }
+        })
+    }
+
+    pub(super) fn near(&self) -> &NearMeters {
+        self.near.get_or_init(|| NearMeters {
+            bytes: Level::new(names::NEAR_BYTES, &self.labels, &[]),
+            alive: Level::new(names::NEAR_ALIVE, &self.labels, &[]),
+        })
     }
 
     /// Those of the step with this name.

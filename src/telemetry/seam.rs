@@ -281,12 +281,14 @@ impl Telemetry {
         self.meters.dirty.set(*dirty as u64);
         self.meters.flights.set(*flights as u64);
         if let Some((open, wanted)) = store.connections {
-            self.meters.open_connections.set(open.into());
-            self.meters.missing_connections.set(wanted.saturating_sub(open).into());
+            let connections = self.meters.connections();
+            connections.open.set(open.into());
+            connections.missing.set(wanted.saturating_sub(open).into());
         }
         if let Some(near) = &store.near {
-            self.meters.near_bytes.set(near.bytes);
-            self.meters.near_alive.set(near.alive.into());
+            let meters = self.meters.near();
+            meters.bytes.set(near.bytes);
+            meters.alive.set(near.alive.into());
         }
     }
 }

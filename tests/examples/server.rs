@@ -61,8 +61,15 @@ impl Server {
     ) -> Self {
         let mut command = Command::new(binary(example));
         command.args(arguments);
-        for name in ["REDIS_URL", "ADMIN_TOKEN", "DATABASE", "DEMO_DELAYS", "FENCE_MS", "RUST_LOG"]
-        {
+        for name in [
+            "REDIS_URL",
+            "ADMIN_TOKEN",
+            "DATABASE",
+            "DEMO_DELAYS",
+            "FENCE_MS",
+            "LOOKUP_TIMEOUT_MS",
+            "RUST_LOG",
+        ] {
             command.env_remove(name);
         }
         command.env("LISTEN", "127.0.0.1:0").envs(settings.iter().copied());

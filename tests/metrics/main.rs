@@ -3,9 +3,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// How an example is run.
+#[cfg(all(feature = "metrics", feature = "redis"))]
+#[allow(dead_code, reason = "the examples' own tests use all of it")]
+#[path = "../examples/server.rs"]
+mod server;
+
+mod dashboard;
+mod explain;
 #[cfg(feature = "metrics")]
 mod exported;
-mod explain;
+#[cfg(all(feature = "metrics", feature = "redis"))]
+mod prometheus;
 mod routes;
 mod script;
 mod spans;
