@@ -91,6 +91,7 @@
 //! | `redis` (default) | [`RedisStore`], through bb8-redis |
 //! | `tls` | `rediss://` for it, through rustls with ring |
 //! | `axum` (default) | inside axum's `nest`, the whole path counts, not what is left of it |
+//! | `metrics` | counts and times through the facade `metrics`; install its recorder before `build()` |
 //! | `admin` | a router for operators, and one for each tenant's: `Cache::admin_router`, `TenantCache::admin_router` |
 
 // In the order in which a request meets them.

@@ -65,9 +65,7 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let shared = self.cache.shared();
         let prefix = self.prefix.as_deref();
-        let (method, uri) = (request.method(), request.uri());
-        let matched = flow::match_route(shared, method, uri, request.extensions(), prefix);
-        let Some(matched) = matched else {
+        let Some(matched) = flow::match_route(shared, &request, prefix) else {
             return ResponseFuture::pass(self.inner.call(request));
         };
         let (parts, body) = request.into_parts();

@@ -10,10 +10,10 @@ use http::{HeaderName, Method};
 
 use super::config::{is_reached, name, reaches};
 use super::words;
-use crate::flow::{Admission, Matched, Read, Shared, Write, admit, match_route, with_full_path};
+use crate::flow::{Admission, Matched, Read, Shared, Write, admit, match_head, with_full_path};
 use crate::key::{Keep, KeyTemplate, ScopeKind, ScopeTemplate, kept_pairs};
 use crate::policy::{
-    CLIENT_FIELDS, CachedRoute, OwnWrites, Query, ReadMethod, Source, TARGET_FIELDS, Users,
+    CLIENT_FIELDS, CachedRoute, OwnWrites, Query, ReadMethod, Source, TARGET_FIELDS, Tenant, Users,
     WriteRule,
 };
 use crate::telemetry::Bypass;
@@ -116,7 +116,7 @@ const COMMONLY_READ: [&str; 6] =
 /// What the cache would do with this request.
 pub(crate) fn explain_request(shared: &Shared, parts: &Parts) -> RequestExplanation {
     let path = with_full_path(&parts.uri, &parts.extensions, None, str::to_owned);
-    let matched = match_route(shared, &parts.method, &parts.uri, &parts.extensions, None);
+    let matched = match_head(shared, &parts.method, &parts.uri, &parts.extensions, None);
     let Some(matched) = matched else {
         let treatment = Treatment::Untouched(why_not_cached(shared, parts, &path));
         return RequestExplanation { method: parts.method.clone(), path, route: None, treatment };
@@ -199,7 +199,7 @@ fn looked_up(shared: &Shared, parts: &Parts, path: &str, mut read: Read) -> Look
     let is_keyed = |name: &HeaderName| {
         headers.contains(name)
             || read_by(identity, name)
-            || read_by(tenant.map(|tenant| tenant.source()), name)
+            || read_by(tenant.map(Tenant::source), name)
     };
     let is_commonly_read = |name: &&HeaderName| {
         let all = COMMONLY_READ.iter().chain(&TARGET_FIELDS).chain(&CLIENT_FIELDS);
@@ -260,7 +260,7 @@ fn parameters(route: &CachedRoute, query: &str) -> (Vec<String>, Vec<String>) {
             Keep::Named(&named)
         }
         (KeyTemplate::Path, Query::All | Query::AsSaid) => return (owned(all), Vec::new()),
-        (KeyTemplate::Path, Query::Named(names)) => Keep::Named(names),
+        (KeyTemplate::Path, Query::Named(kept)) => Keep::Named(kept),
     };
     let kept = kept_pairs(query, keep).unwrap_or_default();
     let mut dropped = all;

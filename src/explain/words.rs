@@ -90,7 +90,7 @@ pub(super) fn key(route: &CachedRoute) -> String {
     }
     if !route.keyed_headers.is_empty() {
         let word = if route.keyed_headers.len() == 1 { "header" } else { "headers" };
-        said.push_str(&format!(", with the {word} {}", list(&route.keyed_headers)));
+        said = format!("{said}, with the {word} {}", list(&route.keyed_headers));
     }
     said
 }

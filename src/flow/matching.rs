@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use http::{Extensions, Method, Uri};
+use http::{Extensions, Method, Request, Uri};
 
 use super::shared::Shared;
 use crate::key::normalize_path_lossy;
@@ -17,7 +17,16 @@ pub(crate) enum Matched {
 }
 
 /// Finds a request's route. Costs no allocation.
-pub(crate) fn match_route(
+pub(crate) fn match_route<B>(
+    shared: &Shared,
+    request: &Request<B>,
+    prefix: Option<&str>,
+) -> Option<Matched> {
+    match_head(shared, request.method(), request.uri(), request.extensions(), prefix)
+}
+
+/// The same, of what the head of a request says.
+pub(crate) fn match_head(
     shared: &Shared,
     method: &Method,
     uri: &Uri,

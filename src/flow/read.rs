@@ -27,6 +27,7 @@ use crate::protocol::{CacheControl, Fwd};
 use crate::telemetry::Bypass;
 
 /// An admitted read.
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub(crate) struct Read {
     pub(crate) route: Arc<CachedRoute>,
     /// What the store is asked for.

@@ -237,7 +237,7 @@ impl Shared {
         let (shown, more) = names.split_at(names.len().min(ANNOUNCED));
         let mut what = shown.join(", ");
         if !more.is_empty() {
-            what.push_str(&format!(" and {} more", more.len()));
+            what = format!("{what} and {} more", more.len());
         }
         tracing::info!(
             namespace = &*self.rules.namespace,

@@ -18,12 +18,11 @@ pub(crate) fn forwarded(
 ) {
     if !read.is_refresh {
         let route = &read.route.telemetry;
-        match read.passed {
-            Some(why) => shared.telemetry.answered_past(route, why),
-            None => {
-                let reason = detail.unwrap_or(read.reason.as_str());
-                shared.telemetry.answered(route, Answered::Miss, Some(reason));
-            }
+        if let Some(why) = read.passed {
+            shared.telemetry.answered_past(route, why);
+        } else {
+            let reason = detail.unwrap_or(read.reason.as_str());
+            shared.telemetry.answered(route, Answered::Miss, Some(reason));
         }
     }
     append(shared, headers, Forwarded::new(read.reason), detail);

@@ -52,6 +52,7 @@ impl Bound {
     }
 }
 
+#[allow(clippy::unused_self, reason = "the flow tells the cache, whoever keeps what it hears")]
 impl Telemetry {
     pub(crate) fn new(namespace: &str) -> Self {
         Self { counters: Counters::default(), meters: Meters::new(namespace) }
