@@ -35,7 +35,7 @@ pub(super) async fn guard(request: Request, next: Next) -> Response {
         let message = "the request comes from another site. If this page is behind a proxy, let the \
                        proxy hand on `Host` as it came.";
         let problem = Problem::new(StatusCode::FORBIDDEN, "cross-site", message);
-        audit::refused(&audit::user(request.extensions()), request.uri().path(), &problem);
+        audit::refused(&audit::user(request.extensions()), "change", &problem);
         problem.into_response()
     };
     let headers = response.headers_mut();

@@ -141,6 +141,11 @@ impl Order {
         Ok((part, Plan::Invalidate(scopes, mode)))
     }
 
+    /// What is to be done, as the log and receipts call it.
+    pub(super) fn action(&self) -> &'static str {
+        if self.glob.is_some() { "delete-pattern" } else { "invalidate" }
+    }
+
     /// What is asked for, in words.
     pub(super) fn words(&self) -> String {
         let mut words: Vec<String> = Vec::new();
@@ -197,13 +202,6 @@ impl Order {
 }
 
 impl Plan {
-    pub(super) fn action(&self) -> &'static str {
-        match self {
-            Self::Invalidate(..) => "invalidate",
-            Self::Delete(_) => "delete-pattern",
-        }
-    }
-
     pub(super) fn mode(&self) -> &'static str {
         match self {
             Self::Invalidate(_, Mode::Soft) => "soft",

@@ -1,13 +1,18 @@
 //! What came of an invalidation.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use axum::http::StatusCode;
 use serde::Serialize;
+use tracing::Instrument as _;
 
 use super::access::{Access, tenant_of};
+use super::audit;
 use super::moment::{millis, rfc3339};
 use super::order::{Order, Plan};
 use super::problem::Problem;
+use super::router::Admin;
 use crate::TenantCache;
 use crate::clock::{Clock as _, SystemClock};
 use crate::key::ScopeNames;
@@ -41,16 +46,38 @@ pub(super) struct Receipt {
     pub(super) took_ms: f64,
 }
 
-/// Carries an order out.
+/// Carries an order out, and tells the log what came of it.
 ///
 /// # Dropping
 ///
-/// An invalidation goes on; a removal by pattern stops midway.
-pub(super) async fn carry_out(access: &Access, order: &Order) -> Result<Receipt, Problem> {
+/// It goes on, on a task of its own: who asks and leaves must not be able to change what nobody is told
+/// of.
+pub(super) async fn carry_out(
+    admin: &Arc<Admin>,
+    user: String,
+    order: Order,
+) -> Result<Receipt, Problem> {
+    let own = Arc::clone(admin);
+    let task = async move {
+        let done = attempt(&own.access, &order).await;
+        match &done {
+            Ok(receipt) => audit::done(&user, receipt),
+            Err(problem) => audit::refused(&user, order.action(), problem),
+        }
+        done
+    };
+    let task = admin.access.shared().work.spawn(task.in_current_span());
+    task.await.unwrap_or_else(|_| {
+        let message = "nobody knows what became of it: look whether it was done, or ask again";
+        Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "lost", message))
+    })
+}
+
+async fn attempt(access: &Access, order: &Order) -> Result<Receipt, Problem> {
     let (part, plan) = order.plan(access)?;
     let (at, began) = (rfc3339(SystemClock.millis()), Instant::now());
     let mut receipt = Receipt {
-        action: plan.action(),
+        action: order.action(),
         tenant: tenant_of(part.space()),
         what: order.words(),
         mode: plan.mode(),

@@ -91,7 +91,7 @@ async fn invalidate(
     headers: HeaderMap,
     body: Result<Json<Order>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    change(&admin, &name(user.as_ref()), &headers, body, false).await
+    change(&admin, name(user.as_ref()), &headers, body, false).await
 }
 
 async fn delete(
@@ -100,17 +100,17 @@ async fn delete(
     headers: HeaderMap,
     body: Result<Json<Order>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    change(&admin, &name(user.as_ref()), &headers, body, true).await
+    change(&admin, name(user.as_ref()), &headers, body, true).await
 }
 
 async fn change(
-    admin: &Admin,
-    user: &str,
+    admin: &Arc<Admin>,
+    user: String,
     headers: &HeaderMap,
     body: Result<Json<Order>, JsonRejection>,
     deletes: bool,
 ) -> Result<Response, Problem> {
-    let ordered = async {
+    let order = || {
         guard::check_json(headers)?;
         let Json(order) =
             body.map_err(|error| Problem::new(error.status(), "bad-body", error.body_text()))?;
@@ -119,19 +119,13 @@ async fn change(
                            `invalidate`";
             return Err(Problem::bad(message));
         }
-        receipt::carry_out(&admin.access, &order).await
+        Ok(order)
     };
-    match ordered.await {
-        Ok(receipt) => {
-            audit::done(user, &receipt);
-            let status = if receipt.confirmed { StatusCode::OK } else { StatusCode::ACCEPTED };
-            Ok((status, Json(receipt)).into_response())
-        }
-        Err(problem) => {
-            audit::refused(user, if deletes { "delete-pattern" } else { "invalidate" }, &problem);
-            Err(problem)
-        }
-    }
+    let action = if deletes { "delete-pattern" } else { "invalidate" };
+    let order = order().inspect_err(|problem| audit::refused(&user, action, problem))?;
+    let receipt = receipt::carry_out(admin, user, order).await?;
+    let status = if receipt.confirmed { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(receipt)).into_response())
 }
 
 pub(super) fn name(user: Option<&Extension<AdminUser>>) -> String {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Extension;
 use serde_json::json;
@@ -11,8 +12,9 @@ use tracing::field::{Field, Visit};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 
-use crate::fixture::{app, get, of_tenant, operator, post};
+use crate::fixture::{app, config, get, of_tenant, operator, post};
 use crate::support::Backend;
+use crate::support::app::{App, Source};
 
 type Events = Arc<Mutex<Vec<BTreeMap<String, String>>>>;
 
@@ -83,4 +85,31 @@ async fn every_change_is_told_with_who_made_it() {
     assert_eq!((field(2, "action"), field(2, "what")), ("read-body".into(), "GET /users/1".into()));
     assert_eq!((field(3, "user"), field(3, "error")), ("unknown".into(), "confined".into()));
     assert_eq!(field(3, "level"), "WARN");
+}
+
+/// Who leaves before the store has answered does not get away with it.
+#[tokio::test]
+async fn a_change_is_told_though_its_client_has_left() {
+    let events = Events::default();
+    let subscriber = tracing_subscriber::registry().with(Recorder(Arc::clone(&events)));
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let backend = Backend::redis().await;
+    let patient = config(backend.store.clone()).invalidate_timeout(Duration::from_secs(20));
+    let app = App::with(patient, Source::default());
+    let admin = operator(&app);
+    app.warm("4", "/users/1").await;
+    for (target, order) in [
+        ("/v1/invalidate", json!({ "tenant": "4", "path": "/users/1" })),
+        ("/v1/delete", json!({ "tenant": "4", "glob": "*" })),
+    ] {
+        backend.server.as_ref().unwrap().pause();
+        let asked = post(&admin, target, &order);
+        let left = tokio::time::timeout(Duration::from_millis(200), asked).await;
+        backend.server.as_ref().unwrap().resume();
+        assert!(left.is_err(), "the store did not answer");
+        app.cache.settled().await;
+        let told = events.lock().unwrap().pop().expect("it is told");
+        assert_eq!((&*told["tenant"], &*told["confirmed"]), ("4", "true"), "{told:?}");
+    }
+    app.get("4", "/users/1").await.assert_miss();
 }

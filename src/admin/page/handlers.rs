@@ -88,7 +88,8 @@ async fn confirm(State(admin): Shared, visit: Visit, query: Pairs) -> Response {
         let form = Parameters::new(pairs(query)?, &FIELDS, &[])?;
         let order = Order::of_form(&form)?;
         let (part, plan) = order.plan(&admin.access)?;
-        Ok((form, order, plan.scopes(&part), plan.action()))
+        let (scopes, action) = (plan.scopes(&part), order.action());
+        Ok((form, order, scopes, action))
     })();
     let (form, order, scopes, action) = match planned {
         Ok(planned) => planned,
@@ -119,23 +120,26 @@ async fn invalidate(
     headers: HeaderMap,
     form: Posted,
 ) -> Response {
-    let done = async {
+    let order = || {
         let Form(pairs) =
             form.map_err(|error| Problem::new(error.status(), "bad-form", error.body_text()))?;
         let form = Parameters::new(pairs, &FIELDS, &[])?;
         guard::check_token(&headers, form.get("token"))?;
-        receipt::carry_out(&admin.access, &Order::of_form(&form)?).await
+        Order::of_form(&form)
     };
-    match done.await {
+    let order = match order() {
+        Ok(order) => order,
+        Err(problem) => {
+            audit::refused(&visit.user, "invalidate", &problem);
+            return visit.problem(problem);
+        }
+    };
+    match receipt::carry_out(&admin, visit.user.clone(), order).await {
         Ok(receipt) => {
-            audit::done(&visit.user, &receipt);
             let status = if receipt.confirmed { StatusCode::OK } else { StatusCode::ACCEPTED };
             visit.show(status, |frame| ReceiptPage { frame, receipt })
         }
-        Err(problem) => {
-            audit::refused(&visit.user, "invalidate", &problem);
-            visit.problem(problem)
-        }
+        Err(problem) => visit.problem(problem),
     }
 }
 
