@@ -18,4 +18,4 @@ def run(bench):
     for name, nanos in times.items():
         bench.say(f"{name}: {nanos:,.0f} ns")
     return {"nanos": times, "counts": {name: int(count) for name, count, *_ in counts},
-            "allocations": {name: int(rest[0]) for name, _, *rest in counts if rest}}
+            "allocations": {name: float(rest[0]) for name, _, *rest in counts if rest}}
