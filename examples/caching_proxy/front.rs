@@ -103,6 +103,10 @@ fn name_host<B>(request: &mut Request<B>) {
     let Some(authority) = request.uri().authority() else { return };
     if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
         request.headers_mut().insert(HOST, host);
+        // However it was said, it is one target.
+        if let Some(path) = request.uri().path_and_query().cloned() {
+            *request.uri_mut() = path.into();
+        }
     }
 }
 

@@ -91,7 +91,8 @@ impl Server {
 
     /// A request, for what the shorter methods can't say.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.url))
+        // As behind a load balancer: a host is part of a key, and a port on this machine is none.
+        self.client.request(method, format!("{}{path}", self.url)).header("host", "gym.example")
     }
 
     /// `GET path`, with `tenant` as (header, value).

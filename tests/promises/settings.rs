@@ -165,8 +165,8 @@ on_each_store! {
             scopes: names.scopes_digest(),
             ignore_entry: false,
         };
-        assert!(matches!(backend.store.miss(&names, &request).await, Ok(Miss::Granted(_))));
         let began = Instant::now();
+        assert!(matches!(backend.store.miss(&names, &request).await, Ok(Miss::Granted(_))));
         assert_eq!(app.get("4", "/users/42").await.text(), "4/42=");
         let waited = began.elapsed();
         assert!(waited >= Duration::from_millis(300), "{waited:?}");
