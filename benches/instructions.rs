@@ -24,7 +24,9 @@ fn main() {
     let mut all = subjects::all().into_iter();
     let (_, prepare) = all.find(|(name, _)| *name == wanted).expect("a step of the list");
     let warm: Vec<_> = (0..TIMES).map(|_| prepare()).collect();
-    warm.into_iter().for_each(|step| step());
+    for step in warm {
+        step();
+    }
     let steps: Vec<_> = (0..TIMES).map(|_| prepare()).collect();
     counted(|| steps.into_iter().for_each(|step| step()));
 }

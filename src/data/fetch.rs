@@ -72,13 +72,13 @@ impl TenantCache {
         let mut tries = 0;
         let mut run = loop {
             match value::obtain(shared, &mut read, tries > 0).await {
-                Obtained::Served(entry) => match decode(&entry) {
-                    Some(found) => return Ok(found),
-                    None => {
-                        shared.telemetry.of_another_type();
-                        tracing::warn!("a stored value is of another type; it is fetched again");
+                Obtained::Served(entry) => {
+                    if let Some(found) = decode(&entry) {
+                        return Ok(found);
                     }
-                },
+                    shared.telemetry.of_another_type();
+                    tracing::warn!("a stored value is of another type; it is fetched again");
+                }
                 Obtained::Run(run) => break run,
             }
             tries += 1;

@@ -79,16 +79,12 @@ pub(crate) async fn look(
         return Ok(None);
     }
     let Seen { verdict, .. } = examine(shared, read, &HeaderMap::new()).await?;
-    Ok(match verdict {
-        Verdict::Fresh(entry) => {
-            tell(shared, read, Answered::Hit, entry.cost);
-            Some(entry)
-        }
-        _ => {
-            shared.telemetry.missed();
-            None
-        }
-    })
+    if let Verdict::Fresh(entry) = verdict {
+        tell(shared, read, Answered::Hit, entry.cost);
+        return Ok(Some(entry));
+    }
+    shared.telemetry.missed();
+    Ok(None)
 }
 
 /// Looks the value up, and waits for whoever makes it already. `unusable` says that what is stored

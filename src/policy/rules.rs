@@ -295,7 +295,9 @@ impl Rules {
         if let Some(path) = path {
             names.push_scope(&format!("path:{path}"));
         }
-        tags.iter().for_each(|tag| names.push_scope(tag));
+        for tag in tags {
+            names.push_scope(tag);
+        }
         if self.all_tenants {
             names.push_all_tenants();
         }
