@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::sleep;
 use tower_response_cache::{CacheBuilder, RedisStore, Store};
 
-use crate::driver::{Browser, Kind, serve};
+use crate::driver::{Browser, Kind, makes_pictures, serve};
 use crate::fixture::{of_tenant, operator};
 use crate::support::Backend;
 use crate::support::app::{App, Source};
@@ -85,7 +85,7 @@ async fn numbers_move_under_traffic() {
     browser.wait_text("#ratio-caption", |text| !text.contains("last 0")).await;
     assert!(browser.has("svg polyline.line").await && browser.has("svg rect.hit").await);
     // With some minutes in the chart it is worth a picture.
-    if std::env::var_os("ADMIN_SCREENSHOTS").is_some() {
+    if makes_pictures() {
         sleep(Duration::from_secs(40)).await;
     }
     browser.picture("admin.png", Some((1100, 1900))).await;
@@ -429,4 +429,23 @@ async fn the_page_of_a_tenant_is_its_own() {
     app.get("4", "/users/1").await.assert_miss();
     app.get("5", "/users/1").await.assert_hit();
     browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_ends_with_its_test() {
+    let browser = Browser::start(Kind::default()).await;
+    let process = browser.process().expect("it runs").to_string();
+    let runs = || {
+        let state = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // One that has ended may wait to be buried by whoever it was left to.
+        !state.is_empty() && !state.contains(") Z ")
+    };
+    assert!(runs());
+    // As where a test fails.
+    drop(browser);
+    let began = std::time::Instant::now();
+    while runs() {
+        assert!(began.elapsed() < crate::driver::PATIENCE, "process {process} is left over");
+        sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -24,10 +24,21 @@ pub struct Kind {
 }
 
 /// One browser. It ends with the test: [`close`](Self::close) ends it in its own way, and a test that
-/// fails ends the driver, whose end the browser does not survive.
+/// fails ends its process.
 pub struct Browser {
     pub client: Client,
     driver: Child,
+    /// The process of the browser, which outlives the driver.
+    process: Option<u64>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            let kill = std::process::Command::new("kill").arg(process.to_string()).status();
+            assert!(kill.is_ok_and(|kill| kill.success()) || std::thread::panicking());
+        }
+    }
 }
 
 impl Browser {
@@ -78,11 +89,21 @@ impl Browser {
         let address = format!("http://127.0.0.1:{port}");
         let client = timeout(PATIENCE, builder.connect(&address)).await;
         let client = client.expect("in time").expect("a browser");
-        Self { client, driver }
+        let process = client.capabilities().and_then(|known| known.get("goog:processID"));
+        let process = process.and_then(Value::as_u64);
+        assert!(process.is_some(), "the driver says which process it has started");
+        Self { client, driver, process }
+    }
+
+    pub fn process(&self) -> Option<u64> {
+        self.process
     }
 
     pub async fn close(mut self) {
-        let _ = timeout(PATIENCE, self.client.close()).await;
+        let closed = timeout(PATIENCE, self.client.clone().close()).await;
+        if closed.is_ok_and(|closed| closed.is_ok()) {
+            self.process = None;
+        }
         let _ = self.driver.kill().await;
     }
 
@@ -170,7 +191,7 @@ impl Browser {
 
     /// Puts a picture into the docs, if that is asked for: other runs leave the tree as it is.
     pub async fn picture(&self, name: &str, size: Option<(u32, u32)>) {
-        if std::env::var_os("ADMIN_SCREENSHOTS").is_none() {
+        if !makes_pictures() {
             return;
         }
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/images");
@@ -181,6 +202,11 @@ impl Browser {
         let picture = self.client.screenshot().await.expect("a picture");
         std::fs::write(folder.join(name), picture).expect("the file");
     }
+}
+
+/// Whether the run is to make the pictures of the docs.
+pub fn makes_pictures() -> bool {
+    std::env::var_os("ADMIN_SCREENSHOTS").is_some_and(|value| !value.is_empty())
 }
 
 /// Serves a router on a port of its own, and answers the URL. It ends with the test.
