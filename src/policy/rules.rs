@@ -37,6 +37,7 @@ pub(crate) struct Rules {
 }
 
 /// What values of the typed data cache have in the place of a route.
+#[cfg_attr(not(feature = "data"), allow(dead_code, reason = "of the typed data cache"))]
 pub(crate) struct Values {
     pub(crate) route: Arc<CachedRoute>,
     /// What declared scopes may reach a key of a tenant, and one of no tenant.

@@ -15,7 +15,7 @@ mod nothing {
 
     /// Keeps nothing.
     #[derive(Debug, Default)]
-    pub(crate) struct Recent;
+    pub(crate) struct Recent(());
 
     #[allow(clippy::unused_self, reason = "the other one of this name keeps what it is told")]
     impl Recent {

@@ -70,6 +70,7 @@ impl Telemetry {
     }
 
     /// Who asked for a value of the app's own has it. The span around that is somebody else's.
+    #[cfg(feature = "data")]
     pub(crate) fn answered_value(&self, route: &RouteTelemetry, how: Answered) {
         route.answered(how);
     }

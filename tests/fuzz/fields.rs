@@ -168,7 +168,7 @@ fn naive_tags(lines: &[HeaderValue]) -> Option<Vec<Vec<u8>>> {
         let mut tag = Vec::new();
         for byte in line.as_bytes() {
             state = match (state, *byte) {
-                (State::Before, b' ' | b'\t' | b',') => State::Before,
+                (State::Before, b' ' | b'\t' | b',') | (State::After, b',') => State::Before,
                 (State::Before, b'"') => State::Inside,
                 (State::Before, b'W') => State::Weak,
                 (State::Before, b'*') => {
@@ -192,7 +192,6 @@ fn naive_tags(lines: &[HeaderValue]) -> Option<Vec<Vec<u8>>> {
                     State::Inside
                 }
                 (State::After, b' ' | b'\t') => State::After,
-                (State::After, b',') => State::Before,
                 _ => return None,
             };
         }

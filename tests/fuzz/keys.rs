@@ -155,14 +155,10 @@ fn a_query_has_one_spelling_or_none() {
         // All spellings of a name in which a plus may be a space.
         let spellings = ["a", "b", "user%20name", "user+name"];
         assert_eq!(query(Keep::Named(&names)).ok(), naive_query(&raw, &spellings));
-        let (named, rest) =
+        let (kept, rest) =
             (kept_pairs(&raw, Keep::Named(&names)), kept_pairs(&raw, Keep::Except(&names)));
         let pairs = raw.split('&').filter(|pair| !pair.is_empty()).count();
-        assert_eq!(
-            named.unwrap().len() + rest.unwrap().len(),
-            pairs,
-            "each is kept by one of them"
-        );
+        assert_eq!(kept.unwrap().len() + rest.unwrap().len(), pairs, "each is kept by one of them");
         within_limits(&raw, pairs);
         let mut value = String::new();
         match template_value(&raw, "a", &mut value) {

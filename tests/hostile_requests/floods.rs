@@ -127,6 +127,7 @@ on_each_store! {
 }
 
 #[cfg(feature = "redis")]
+#[allow(clippy::disallowed_methods, reason = "the server's clock is that of this machine")]
 fn now_millis() -> u128 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.unwrap().as_millis()

@@ -16,9 +16,9 @@ fn the_page_on_security_names_what_there_is() {
             Some((file, title)) => (file, Some(title.trim_matches('"'))),
             None => (target, None),
         };
-        let text = read(file);
+        let source = read(file);
         match test {
-            Some(test) => assert!(text.contains(&format!("fn {test}(")), "no {test} in {file}"),
+            Some(test) => assert!(source.contains(&format!("fn {test}(")), "no {test} in {file}"),
             None => assert!(!file.starts_with("tests/"), "{file}: which of its tests?"),
         }
         tests += usize::from(test.is_some());

@@ -50,7 +50,7 @@ on_each_store! {
         let twin = Twin::new(backend.store.clone());
         let long = "x".repeat(2000);
         let escapes = "%ff".repeat(400);
-        let many = |count: usize| (0..count).map(|at| format!("{at}=&")).collect::<String>();
+        let many = |count: usize| (0..count).map(|at| format!("{at}=")).collect::<Vec<_>>().join("&");
         for (target, why) in [
             (format!("/users/{long}"), "key-too-long"),
             (format!("/users/{escapes}"), "key-too-long"),
