@@ -95,6 +95,9 @@ fn a_cache_before_a_proxy_says_that_the_responses_have_the_word() {
 /// A request by its method, its target, and its header fields.
 type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
+/// What is asked, sentences that are said, and words that are not.
+type Row<'a> = (Asked<'a>, &'a [&'a str], &'a [&'a str]);
+
 fn explain(cache: &Cache, (method, target, fields): Asked<'_>) -> (Treatment, String) {
     let mut request = Request::builder().method(method).uri(target);
     for (name, value) in fields {
@@ -107,10 +110,11 @@ fn explain(cache: &Cache, (method, target, fields): Asked<'_>) -> (Treatment, St
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "it is a table")]
 fn a_request_is_said_sentence_by_sentence() {
     let cache = builder().build().unwrap();
     let gym = ("x-gym-id", "4");
-    let rows: &[(Asked<'_>, &[&str], &[&str])] = &[
+    let rows: &[Row<'_>] = &[
         (
             ("GET", "/users?utm=x&role=member&status=", &[gym, ("user-agent", "a")]),
             &[
@@ -372,7 +376,7 @@ fn a_rule_that_reaches_nothing_is_told_at_once() {
         .build()
         .unwrap();
     let hint = Hint::RuleReachesNothing { rule: "PUT /users/{id}".to_owned() };
-    assert_eq!(cache.explain().hints, [hint.clone()]);
+    assert_eq!(cache.explain().hints, std::slice::from_ref(&hint));
     assert_eq!(hint.to_string(), "PUT /users/{id} reaches no route that is cached.");
     let no_template = NotCached::NoTemplate;
     assert!(no_template.to_string().contains("no template"));

@@ -19,11 +19,17 @@ use crate::support::app::{App, request};
 
 type Fields = BTreeMap<String, String>;
 
+/// Its id, its name and its fields.
+type SeenSpan = (u64, &'static str, Fields);
+
+/// What it says, and in which span.
+type SeenEvent = (String, Option<u64>);
+
 /// Every span that was made, and in which span each event of the handlers was.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    spans: Arc<Mutex<Vec<(u64, &'static str, Fields)>>>,
-    events: Arc<Mutex<Vec<(String, Option<u64>)>>>,
+    spans: Arc<Mutex<Vec<SeenSpan>>>,
+    events: Arc<Mutex<Vec<SeenEvent>>>,
 }
 
 struct Visitor<'a>(&'a mut Fields);
