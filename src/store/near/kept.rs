@@ -1,7 +1,7 @@
 //! The answers that are kept, and whether they still hold.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,17 +25,27 @@ pub(in crate::store) struct Near {
     entries: Entries<Box<str>, Arc<Kept>, Weighter>,
     positions: Positions,
     began: Instant,
-    /// Up to when the feed is proven to have told everything, in microseconds since `began`; 0 if
-    /// there is no feed.
-    proven: AtomicU64,
-    feed: RwLock<Feed>,
+    /// One for each server that tells, while it does.
+    feeds: RwLock<Arc<[Arc<Told>]>>,
 }
 
-/// What the feed is of, since it began.
-#[derive(Debug, Default)]
-struct Feed {
-    run: Option<RunId>,
+/// What one server tells, from when it begins to until it ends.
+///
+/// What is kept holds on to those that tell of it: one that begins anew is another.
+#[derive(Debug)]
+pub(in crate::store) struct Told {
+    by: By,
     namespaces: Vec<Arc<str>>,
+    /// Up to when it is proven to have told everything, in microseconds since the near-cache began.
+    proven: AtomicU64,
+    ended: Arc<AtomicBool>,
+}
+
+/// Which server, and which run of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct By {
+    pub(in crate::store) address: Arc<str>,
+    pub(in crate::store) run: RunId,
 }
 
 /// The answer of a look-up.
@@ -50,6 +60,8 @@ pub(in crate::store) struct Kept {
     fresh_until: Millis,
     taken: Instant,
     noted: Noted,
+    /// Who tells of what moves it: the servers that have answered.
+    told: Box<[Arc<Told>]>,
 }
 
 impl Kept {
@@ -71,6 +83,7 @@ impl Kept {
 pub(in crate::store) struct Asked {
     noted: Noted,
     at: Instant,
+    feeds: Arc<[Arc<Told>]>,
 }
 
 impl Near {
@@ -94,8 +107,7 @@ impl Near {
             entries,
             positions: Positions::new(),
             began: Instant::now(),
-            proven: AtomicU64::new(0),
-            feed: RwLock::default(),
+            feeds: RwLock::new(Arc::new([])),
         }
     }
 
@@ -119,7 +131,10 @@ impl Near {
         let holds = self.positions.hold(&kept.noted)
             && match self.settings.mode {
                 Mode::Strict => true,
-                Mode::Coherent => self.positions.is_of_this_era(&kept.noted) && self.is_alive(),
+                Mode::Coherent => {
+                    self.positions.is_of_this_era(&kept.noted)
+                        && kept.told.iter().all(|told| self.is_proven(told))
+                }
             };
         holds.then_some(kept)
     }
@@ -133,11 +148,22 @@ impl Near {
     /// To be noted before the store is asked; `None` if its answer could not be kept.
     pub(in crate::store) fn ask(&self, names: &Names) -> Option<Asked> {
         let may = self.settings.mode == Mode::Strict || self.is_alive();
-        may.then(|| Asked { noted: self.positions.note(names), at: Instant::now() })
+        may.then(|| {
+            let feeds = Arc::clone(&self.feeds.read());
+            Asked { noted: self.positions.note(names), at: Instant::now(), feeds }
+        })
     }
 
     /// Keeps the answer, if nothing has moved since it was asked for, and if it is worth it.
-    pub(in crate::store) fn keep(&self, names: &Names, asked: Asked, found: &Found, now: Millis) {
+    /// `by` are the servers that it is of.
+    pub(in crate::store) fn keep(
+        &self,
+        names: &Names,
+        asked: Asked,
+        found: &Found,
+        by: &[By],
+        now: Millis,
+    ) {
         let (Some(frame), Some(epoch)) = (&found.entry, found.epoch) else { return };
         let Some((head, _)) = Head::parse(frame) else { return };
         let is_open = |generation: &Generation| matches!(generation, Generation::Open { .. });
@@ -145,10 +171,10 @@ impl Near {
             || head.run != found.run
             || !found.generations.iter().all(is_open)
             || !self.positions.hold(&asked.noted)
-            || !self.is_fed(names, &asked.noted, found.run)
         {
             return;
         }
+        let Some(told) = self.who_tells(names, &asked, by) else { return };
         let kept = Kept {
             frame: frame.clone(),
             generations: found.generations.clone(),
@@ -158,6 +184,7 @@ impl Near {
             fresh_until: head.fresh_until,
             taken: asked.at,
             noted: asked.noted,
+            told,
         };
         self.entries.insert(names.entry().into(), Arc::new(kept));
     }
@@ -198,44 +225,67 @@ impl Near {
         self.entries.clear();
     }
 
-    /// A feed of these namespaces and this run has begun: the question that it began with was asked
-    /// at `asked`.
-    pub(in crate::store) fn begin(&self, run: RunId, namespaces: Vec<Arc<str>>, asked: Instant) {
-        *self.feed.write() = Feed { run: Some(run), namespaces };
-        self.positions.advance_all();
-        self.prove(asked);
+    /// A feed of these namespaces has begun: the question that it began with was asked at `asked`.
+    /// It is over once `ended` is set.
+    pub(in crate::store) fn begin(
+        &self,
+        by: By,
+        namespaces: Vec<Arc<str>>,
+        ended: Arc<AtomicBool>,
+        asked: Instant,
+    ) -> Arc<Told> {
+        let told = Arc::new(Told { by, namespaces, proven: AtomicU64::new(0), ended });
+        self.prove(&told, asked);
+        let mut feeds = self.feeds.write();
+        *feeds = feeds.iter().cloned().chain([Arc::clone(&told)]).collect();
+        told
     }
 
     /// The feed has answered what was asked at `asked`: it has told all that moved before.
-    pub(in crate::store) fn prove(&self, asked: Instant) {
+    pub(in crate::store) fn prove(&self, told: &Told, asked: Instant) {
         let micros = asked.saturating_duration_since(self.began).as_micros();
-        self.proven.store(u64::try_from(micros).unwrap_or(u64::MAX).max(1), Ordering::Release);
+        told.proven.store(u64::try_from(micros).unwrap_or(u64::MAX).max(1), Ordering::Release);
     }
 
     /// The feed is gone.
-    pub(in crate::store) fn end(&self) {
-        self.proven.store(0, Ordering::Release);
-        self.positions.advance_all();
-        *self.feed.write() = Feed::default();
+    pub(in crate::store) fn end(&self, told: &Arc<Told>) {
+        told.ended.store(true, Ordering::Release);
+        let mut feeds = self.feeds.write();
+        *feeds = feeds.iter().filter(|feed| !Arc::ptr_eq(feed, told)).cloned().collect();
     }
 
-    /// Whether the feed is proven alive.
+    /// Whether some feed is proven alive.
     pub(in crate::store) fn is_alive(&self) -> bool {
-        let proven = self.proven.load(Ordering::Acquire);
-        let proven_at = self.began + Duration::from_micros(proven);
-        proven != 0 && proven_at.elapsed() < self.settings.liveness
+        self.feeds.read().iter().any(|told| self.is_proven(told))
     }
 
-    /// Whether what moves these names is told, and has been since they were noted.
-    fn is_fed(&self, names: &Names, noted: &Noted, run: RunId) -> bool {
+    /// Whether the feed of the server at this address is proven alive.
+    pub(in crate::store) fn is_told_by(&self, address: &str) -> bool {
+        self.feeds.read().iter().any(|told| *told.by.address == *address && self.is_proven(told))
+    }
+
+    fn is_proven(&self, told: &Told) -> bool {
+        let proven = told.proven.load(Ordering::Acquire);
+        let proven_at = self.began + Duration::from_micros(proven);
+        !told.ended.load(Ordering::Acquire) && proven_at.elapsed() < self.settings.liveness
+    }
+
+    /// Who tells of what moves these names, and has told since they were noted; `None` if anybody is
+    /// lacking.
+    fn who_tells(&self, names: &Names, asked: &Asked, by: &[By]) -> Option<Box<[Arc<Told>]>> {
         if self.settings.mode == Mode::Strict {
-            return true;
+            return Some(Box::default());
         }
-        let feed = self.feed.read();
         let namespace = names.space().namespace();
-        feed.run == Some(run)
-            && feed.namespaces.iter().any(|fed| **fed == *namespace)
-            && self.positions.is_of_this_era(noted)
+        let tells = |told: &&Arc<Told>, by: &By| {
+            told.by == *by
+                && told.namespaces.iter().any(|fed| **fed == *namespace)
+                && !told.ended.load(Ordering::Acquire)
+        };
+        if !self.positions.is_of_this_era(&asked.noted) {
+            return None;
+        }
+        by.iter().map(|by| asked.feeds.iter().find(|told| tells(told, by)).cloned()).collect()
     }
 }
 

@@ -15,7 +15,7 @@ mod config;
 mod kept;
 mod positions;
 
+pub(super) use self::config::Mode;
 pub use self::config::NearCache;
-pub(super) use self::config::{Mode, NearSettings};
-pub(super) use self::kept::{Kept, Near};
+pub(super) use self::kept::{By, Kept, Near, Told};
 pub(super) use self::positions::Moving;

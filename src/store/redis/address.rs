@@ -106,6 +106,21 @@ impl Address {
         Ok(Self { way: Way::Plain(client), shown })
     }
 
+    /// The user and the password that a URL holds; an empty user is the server's default one.
+    pub(super) fn credentials(url: &str) -> Result<Option<(String, String)>, Failure> {
+        let info = parse_redis_url(url)
+            .and_then(|url| url.into_connection_info().ok())
+            .ok_or_else(|| bad("it can't be read as one"))?;
+        let redis = info.redis_settings();
+        match (redis.username(), redis.password()) {
+            (user, Some(password)) => {
+                Ok(Some((user.unwrap_or_default().to_owned(), password.to_owned())))
+            }
+            (Some(_), None) => Err(misuse("there is a user without a password")),
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Host and port, or a path: never a password.
     pub(super) fn shown(&self) -> &Arc<str> {
         &self.shown

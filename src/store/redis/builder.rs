@@ -4,11 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::RedisStore;
-use super::address::{Address, Login, misuse};
-use super::pool::Links;
-use super::server::Server;
+
+use super::address::{Login, misuse};
+use super::clock::ServerClock;
+use super::connection::Trouble;
+use super::node::{Kit, Replicas};
+use super::nodes::Nodes;
+use super::target::Target;
 use crate::clock::{Clock, SystemClock};
+use crate::store::near::Near;
 use crate::store::{NearCache, StoreError};
 
 /// Settings of a [`RedisStore`], begun by [`RedisStore::builder`].
@@ -21,6 +28,8 @@ pub struct RedisStoreBuilder {
     connections: u32,
     connect_timeout: Duration,
     trust_restarts: bool,
+    sentinel: Option<(String, String)>,
+    replicas: Option<Replicas>,
     near: Option<NearCache>,
     clock: Arc<dyn Clock>,
 }
@@ -33,6 +42,8 @@ impl RedisStoreBuilder {
             connections: 1,
             connect_timeout: Duration::from_secs(1),
             trust_restarts: false,
+            sentinel: None,
+            replicas: None,
             near: None,
             clock: Arc::new(SystemClock),
         }
@@ -44,6 +55,13 @@ impl RedisStoreBuilder {
     /// They are sent when connecting, and shown nowhere.
     pub fn credentials(mut self, user: &str, password: &str) -> Self {
         self.login.credentials = Some((user.to_owned(), password.to_owned()));
+        self
+    }
+
+    /// The user and the password for the sentinels of a `redis+sentinel://` URL, which are sent
+    /// none unless this is set. An empty user is their `default` one.
+    pub fn sentinel_credentials(mut self, user: &str, password: &str) -> Self {
+        self.sentinel = Some((user.to_owned(), password.to_owned()));
         self
     }
 
@@ -78,7 +96,7 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// How many connections to keep, 1 unless set; values outside 1 to 64 are brought within.
+    /// How many connections to keep to each server, 1 unless set; values outside 1 to 64 are brought within.
     ///
     /// All commands of all requests share them. One is enough until a core is busy with it, or
     /// until large entries make small ones wait.
@@ -108,6 +126,20 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// How many replicas must have an invalidation before it counts as confirmed, and how long they
+    /// may take, at most 2 s: none unless set.
+    ///
+    /// One that fewer have in time is tried again, like any that isn't confirmed. Redis is asked with
+    /// `WAIT`, on further connections, since it holds up what comes behind it. A replica that is
+    /// promoted is another run, whose older entries are not believed in any case: this is for servers
+    /// whose restarts are [trusted](Self::trust_restarts), and for fences. `docs/REDIS.md` says what
+    /// it promises.
+    pub fn replicas(mut self, count: u32, timeout: Duration) -> Self {
+        let timeout = timeout.clamp(Duration::from_millis(1), Duration::from_secs(2));
+        self.replicas = (count > 0).then_some(Replicas { count, timeout });
+        self
+    }
+
     /// Keeps in this process what it has found, so that hits ask Redis for less, or for nothing: none
     /// unless set.
     pub fn near_cache(mut self, near: NearCache) -> Self {
@@ -130,10 +162,10 @@ impl RedisStoreBuilder {
     ///
     /// If the URL or a certificate makes no sense, or the server isn't there within
     /// [`connect_timeout`](Self::connect_timeout), or it refuses, or is a replica, or is older than
-    /// 7.0. The error's source names the address and says what to do about it.
+    /// 7.0. Of a cluster most primaries must be there. The error's source names the address and says what to do about it.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         let store = self.connect_lazy()?;
-        store.links.link().await?;
+        store.nodes.ping().await?;
         Ok(store)
     }
 
@@ -147,10 +179,21 @@ impl RedisStoreBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(misuse("a Redis store must be made within a Tokio runtime").into());
         }
-        let address = Address::new(&self.url, &self.login)?;
-        let server = Server::new(address, self.connect_timeout, self.trust_restarts, &*self.clock);
-        let near = self.near.as_ref().map(NearCache::settings);
-        Ok(RedisStore::new(Links::new(Arc::new(server), self.connections), near))
+        let (target, access) = Target::new(&self.url, &self.login, self.sentinel.as_ref())?;
+        let near = self.near.as_ref().map(|near| Arc::new(Near::new(near.settings())));
+        let kit = Kit {
+            access,
+            connections: self.connections,
+            connect_timeout: self.connect_timeout,
+            trust_restarts: self.trust_restarts,
+            replicas: self.replicas,
+            clustered: matches!(target, Target::Cluster(_)),
+            clock: Arc::new(ServerClock::new(&*self.clock)),
+            near,
+            namespaces: watch::Sender::default(),
+            trouble: Trouble::default(),
+        };
+        Ok(RedisStore::new(Nodes::new(kit, target)))
     }
 }
 

@@ -8,6 +8,7 @@ use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{
     Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, from_redis_value,
 };
+use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
@@ -28,6 +29,8 @@ const SILENCE: Duration = Duration::from_millis(250);
 pub(super) struct Link {
     inner: MultiplexedConnection,
     life: Arc<Life>,
+    /// Whether each command is for a slot that is only about to come to this node.
+    asking: bool,
 }
 
 /// What all clones of one connection share.
@@ -42,6 +45,7 @@ pub(super) struct Life {
     pub(super) dead: Arc<AtomicBool>,
     pub(super) silence: Silence,
     pub(super) proof: Proof,
+    pub(super) trouble: Trouble,
     /// Ends with the last clone of the connection.
     #[allow(dead_code, reason = "held for its drop")]
     pub(super) driver: Option<AbortOnDropHandle<()>>,
@@ -50,13 +54,40 @@ pub(super) struct Life {
 impl Life {
     /// Lets the pool replace the connection.
     pub(super) fn end(&self) {
-        self.dead.store(true, Ordering::Release);
+        if !self.dead.swap(true, Ordering::AcqRel) {
+            self.trouble.tell();
+        }
+    }
+}
+
+/// Wakes up whoever watches where the servers are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Trouble(Arc<Notify>);
+
+impl Trouble {
+    pub(super) fn tell(&self) {
+        self.0.notify_one();
+    }
+
+    /// Once somebody has told since this was last waited for.
+    pub(super) async fn told(&self) {
+        self.0.notified().await;
     }
 }
 
 impl Link {
     pub(super) fn new(inner: MultiplexedConnection, life: Life) -> Self {
-        Self { inner, life: Arc::new(life) }
+        Self { inner, life: Arc::new(life), asking: false }
+    }
+
+    /// For a slot that this node is only about to get.
+    pub(super) fn asking(mut self, asking: bool) -> Self {
+        self.asking = asking;
+        self
+    }
+
+    pub(super) fn address(&self) -> &Arc<str> {
+        &self.life.address
     }
 
     pub(super) fn life(&self) -> Weak<Life> {
@@ -81,6 +112,10 @@ impl Link {
 
     /// Sends one command.
     pub(super) async fn command(&mut self, command: &Cmd) -> Result<Value, Failure> {
+        if self.asking {
+            let (mut replies, _) = Box::pin(self.together(vec![command.clone()], &[])).await?;
+            return self.refusal(replies.pop().unwrap_or_default());
+        }
         let waiting = Waiting::begin(&self.life);
         let reply = self.inner.send_packed_command(command).await;
         waiting.end(&reply);
@@ -129,6 +164,10 @@ impl Link {
 
     /// Calls a script, by its source if the server has forgotten it.
     pub(super) async fn call(&mut self, call: &Call<'_>) -> Result<Value, Failure> {
+        if self.asking {
+            let (_, mut replies) = self.together(Vec::new(), std::slice::from_ref(call)).await?;
+            return Ok(replies.pop().unwrap_or_default());
+        }
         let command = call.by_digest(&self.life.digests);
         let waiting = Waiting::begin(&self.life);
         let reply = self.inner.send_packed_command(&command).await;
@@ -146,11 +185,12 @@ impl Link {
     ) -> Result<(Vec<Value>, Vec<Value>), Failure> {
         let mut pipeline = Pipeline::with_capacity(commands.len() + calls.len());
         let first = commands.len();
-        for command in commands {
+        let calls_by_digest = calls.iter().map(|call| call.by_digest(&self.life.digests));
+        for command in commands.into_iter().chain(calls_by_digest) {
+            if self.asking {
+                pipeline.cmd("ASKING");
+            }
             pipeline.add_command(command);
-        }
-        for call in calls {
-            pipeline.add_command(call.by_digest(&self.life.digests));
         }
         let count = pipeline.len();
         let waiting = Waiting::begin(&self.life);
@@ -159,6 +199,13 @@ impl Link {
         let mut replies = self.judge(replies)?;
         if replies.len() != count {
             return Err(self.nonsense("a pipeline"));
+        }
+        if self.asking {
+            let mut is_answer = true;
+            replies.retain(|_| {
+                is_answer = !is_answer;
+                is_answer
+            });
         }
         let scripts = replies.split_off(first);
         let mut settled = Vec::with_capacity(scripts.len());

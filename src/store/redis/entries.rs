@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use super::RedisStore;
 use super::connection::Link;
+use super::failure::Failure;
 use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Id, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
-use crate::store::near::{Kept, Near};
+use crate::store::near::{By, Kept, Near};
 use crate::store::types::nonce;
 use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
 
@@ -28,30 +29,84 @@ const WHOLE: usize = 64 * 1024;
 /// How much of either end of a larger entry it compares.
 const END: usize = 1024;
 
+/// What of a key's names is read at once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    All,
+    /// All but the entry.
+    Stamps,
+}
+
+/// The answer, and by whom.
+struct Answer {
+    found: Found,
+    by: Vec<By>,
+}
+
 impl RedisStore {
     pub(super) async fn do_lookup(&self, names: &Names) -> Result<Found, StoreError> {
-        let count = names.scope_count();
-        let bytes = names.entry().len() + names.epoch().len() * (count + 2) + 16;
-        let mut command = Cmd::with_capacity(3 + count, bytes);
-        command.arg("MGET").arg(names.entry());
-        for scope in names.scopes() {
-            command.arg(scope);
-        }
-        command.arg(names.epoch());
+        Ok(self.read(names, What::All).await?.found)
+    }
 
-        let mut link = self.links.link().await?;
-        let Value::Array(values) = link.read(command).await? else {
-            return Err(link.nonsense("MGET").into());
-        };
-        if values.len() != count + 2 {
-            return Err(link.nonsense("MGET").into());
+    /// Reads it all as of one moment; in a cluster the scope of all tenants, which has a slot of its
+    /// own, at the same time, but not the same moment. Whoever was told of an invalidation before
+    /// this began finds it in either.
+    async fn read(&self, names: &Names, what: What) -> Result<Answer, Failure> {
+        if !self.has_everybody_elsewhere(names) {
+            return self.read_here(names, what, names.scope_count()).await;
         }
-        let mut values = values.into_iter();
-        let entry = values.next().and_then(bytes_of).map(Bytes::from);
-        let generations = values.by_ref().take(count).map(generation).collect();
-        let epoch = values.next().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
-        let (run, source) = (link.run(), link.id());
-        Ok(Found { entry, generations, epoch, run, source, near: false })
+        let here = self.read_here(names, what, names.scope_count() - 1);
+        let (mut answer, (everybody, by)) =
+            tokio::try_join!(here, self.look_at_everybody(names.space()))?;
+        answer.found.generations.push(everybody);
+        answer.by.push(by);
+        Ok(answer)
+    }
+
+    /// Reads the names of one slot, of the scopes the first `count`.
+    async fn read_here(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
+        self.nodes
+            .at(names.entry(), move |mut link| async move {
+                let bytes = names.entry().len() + names.epoch().len() * (count + 2) + 16;
+                let mut command = Cmd::with_capacity(3 + count, bytes);
+                command.arg("MGET");
+                if what == What::All {
+                    command.arg(names.entry());
+                }
+                for scope in names.scopes().take(count) {
+                    command.arg(scope);
+                }
+                command.arg(names.epoch());
+                let Value::Array(values) = link.read(command).await? else {
+                    return Err(link.nonsense("MGET"));
+                };
+                if values.len() != count + 1 + usize::from(what == What::All) {
+                    return Err(link.nonsense("MGET"));
+                }
+                let mut values = values.into_iter();
+                let entry = match what {
+                    What::All => values.next().and_then(bytes_of).map(Bytes::from),
+                    What::Stamps => None,
+                };
+                // Room for the one that another node has.
+                let mut generations = Vec::with_capacity(names.scope_count());
+                generations.extend(values.by_ref().take(count).map(generation));
+                let epoch = values.next().and_then(bytes_of);
+                let epoch = epoch.and_then(|stored| Id::from_slice(&stored));
+                let (run, source) = (link.run(), link.id());
+                let by = if self.near.is_some() {
+                    vec![By { address: link.address().clone(), run }]
+                } else {
+                    Vec::new()
+                };
+                let found = Found { entry, generations, epoch, run, source, near: false };
+                Ok(Answer { found, by })
+            })
+            .await
+    }
+
+    fn has_everybody_elsewhere(&self, names: &Names) -> bool {
+        names.has_all_tenants() && self.nodes.is_cluster()
     }
 
     /// Looks up, and keeps near what was found.
@@ -62,11 +117,11 @@ impl RedisStore {
     ) -> Result<Found, StoreError> {
         // Before the server is asked: what moves from now on outdates the answer.
         let asked = near.ask(names);
-        let found = self.do_lookup(names).await?;
+        let answer = self.read(names, What::All).await?;
         if let Some(asked) = asked {
-            near.keep(names, asked, &found, self.links.server.clock.now());
+            near.keep(names, asked, &answer.found, &answer.by, self.nodes.shared.kit.clock.now());
         }
-        Ok(found)
+        Ok(answer.found)
     }
 
     /// Asks whether what is kept still holds, and looks up if not.
@@ -76,81 +131,78 @@ impl RedisStore {
         names: &Names,
         kept: Arc<Kept>,
     ) -> Result<Found, StoreError> {
-        let count = names.scope_count();
-        let mut command = Cmd::with_capacity(2 + count, names.epoch().len() * (count + 2) + 16);
-        command.arg("MGET");
-        for scope in names.scopes() {
-            command.arg(scope);
-        }
-        command.arg(names.epoch());
-        let mut link = self.links.link().await?;
-        let Value::Array(mut values) = link.read(command).await? else {
-            return Err(link.nonsense("MGET").into());
-        };
-        let epoch = values.pop().and_then(bytes_of).and_then(|stored| Id::from_slice(&stored));
-        let generations: Vec<_> = values.into_iter().map(generation).collect();
-        if epoch == Some(kept.epoch) && generations == kept.generations && link.run() == kept.run {
+        let now = self.read(names, What::Stamps).await?.found;
+        if now.epoch == Some(kept.epoch)
+            && now.generations == kept.generations
+            && now.run == kept.run
+        {
             return Ok(kept.found());
         }
         near.forget(names);
         self.look_and_keep(near, names).await
     }
 
+    /// In a cluster the generation of all tenants is read before the rest, and created if it is
+    /// missing: what the rest does depends on it, and either comes before the handler.
     pub(super) async fn do_miss(
         &self,
         names: &Names,
         request: &MissRequest,
     ) -> Result<Miss, StoreError> {
-        let lease = names.lease();
-        let fences: Vec<String> = names.fences().collect();
-        let keep = lifetime(request.keep).to_string();
-        let (token, hold) = match &request.lease {
-            Some((token, hold)) => (&token.0[..], lifetime(*hold).to_string()),
-            None => (&[][..], String::new()),
+        let everybody = if self.has_everybody_elsewhere(names) {
+            match self.ensure_everybody(names.space(), request.keep).await? {
+                None => return Ok(Miss::Closed),
+                stamp => stamp,
+            }
+        } else {
+            None
         };
-        let mut keys = Vec::with_capacity(3 + 2 * fences.len());
-        keys.extend([names.entry(), &lease, names.epoch()]);
-        // The scope of all tenants, if it is among them, is the last of either list: in a cluster
-        // it has another slot, and this is where it would become a call of its own, made first.
-        keys.extend(names.scopes());
-        keys.extend(fences.iter().map(String::as_str));
-
-        let mut link = self.links.link().await?;
-        let (nonce, run) = (nonce(), link.run());
-        let call = Call {
-            script: Script::Miss,
-            keys,
-            args: vec![
-                &nonce,
-                keep.as_bytes(),
-                &run.0,
-                &request.scopes,
-                if request.ignore_entry { b"1" } else { b"0" },
-                token,
-                hold.as_bytes(),
-            ],
-        };
-        let asked = Instant::now();
-        let reply = link.call(&call).await?;
-        let answer = read_miss(reply, names.scope_count());
-        let (code, now, mut parts) = answer.ok_or_else(|| link.nonsense("the miss script"))?;
-        self.links.server.clock.learn(now, asked);
-        match code {
-            3 => return Ok(Miss::Closed),
-            2 => return Ok(Miss::Again),
-            _ => {}
-        }
-        let holder = read_token(parts.pop());
-        let snapshot = read_snapshot(&parts, &link);
-        let snapshot = snapshot.ok_or_else(|| link.nonsense("the miss script"))?;
-        match code {
-            0 => Ok(Miss::Granted(snapshot)),
-            1 => match holder {
-                Some(holder) => Ok(Miss::Wait { snapshot, holder }),
-                None => Err(link.nonsense("the miss script").into()),
-            },
-            _ => Err(link.nonsense("the miss script").into()),
-        }
+        let count = names.scope_count() - usize::from(everybody.is_some());
+        let lease = &names.lease();
+        let fences = &names.fences().take(count).collect::<Vec<_>>();
+        let keep = &lifetime(request.keep).to_string();
+        let hold = &request.lease.map_or(String::new(), |(_, hold)| lifetime(hold).to_string());
+        let miss = self.nodes.at(names.entry(), move |mut link| async move {
+            let token = request.lease.as_ref().map_or(&[][..], |(token, _)| &token.0[..]);
+            let mut keys = Vec::with_capacity(3 + 2 * fences.len());
+            keys.extend([names.entry(), lease, names.epoch()]);
+            keys.extend(names.scopes().take(count));
+            keys.extend(fences.iter().map(String::as_str));
+            let (nonce, run) = (nonce(), link.run());
+            let call = Call {
+                script: Script::Miss,
+                keys,
+                args: vec![
+                    &nonce,
+                    keep.as_bytes(),
+                    &run.0,
+                    &request.scopes,
+                    if request.ignore_entry { b"1" } else { b"0" },
+                    token,
+                    hold.as_bytes(),
+                    everybody.as_ref().map_or(&[][..], |stamp| stamp.as_bytes()),
+                ],
+            };
+            let asked = Instant::now();
+            let reply = link.call(&call).await?;
+            let (code, now, mut parts) =
+                read_miss(reply, count).ok_or_else(|| link.nonsense("the miss script"))?;
+            self.nodes.shared.kit.clock.learn(now, asked);
+            match code {
+                3 => return Ok(Miss::Closed),
+                2 => return Ok(Miss::Again),
+                _ => {}
+            }
+            let holder = read_token(parts.pop());
+            let snapshot = read_snapshot(&parts, everybody, &link);
+            let snapshot = snapshot.ok_or_else(|| link.nonsense("the miss script"))?;
+            match (code, holder) {
+                (0, _) => Ok(Miss::Granted(snapshot)),
+                (1, Some(holder)) => Ok(Miss::Wait { snapshot, holder }),
+                _ => Err(link.nonsense("the miss script")),
+            }
+        });
+        Ok(miss.await?)
     }
 
     pub(super) async fn do_stamp(
@@ -160,21 +212,25 @@ impl RedisStore {
         groups: &ScopeNames,
         keep: Millis,
     ) -> Result<Stamped, StoreError> {
-        let mut link = self.links.link().await?;
-        if snapshot.run != link.run() {
-            return Ok(Stamped::Refused(Refusal::Run));
-        }
-        let keep = lifetime(keep).to_string();
+        let keep = &lifetime(keep).to_string();
         let groups = groups.generations();
-        let mut keys = Vec::with_capacity(1 + groups.len());
-        keys.push(names.epoch());
-        keys.extend(groups.iter().map(String::as_str));
-        let nonce = nonce();
-        let args = vec![&nonce[..], snapshot.epoch.as_bytes(), keep.as_bytes()];
-        let reply = link.call(&Call { script: Script::Stamp, keys, args }).await?;
-        read_stamped(&reply, groups.len()).ok_or_else(|| link.nonsense("the stamp script").into())
+        let stamped = self.nodes.at(names.epoch(), move |mut link| async move {
+            if snapshot.run != link.run() {
+                return Ok(Stamped::Refused(Refusal::Run));
+            }
+            let mut keys = Vec::with_capacity(1 + groups.len());
+            keys.push(names.epoch());
+            keys.extend(groups.iter().map(String::as_str));
+            let nonce = nonce();
+            let args = vec![&nonce[..], snapshot.epoch.as_bytes(), keep.as_bytes()];
+            let reply = link.call(&Call { script: Script::Stamp, keys, args }).await?;
+            read_stamped(&reply, groups.len()).ok_or_else(|| link.nonsense("the stamp script"))
+        });
+        Ok(stamped.await?)
     }
 
+    /// In a cluster the generation of all tenants can't be compared in the same step as the rest.
+    /// It need not be: its stamp is in the entry, and outdated if it moves in between.
     pub(super) async fn do_fill(
         &self,
         names: &Names,
@@ -183,49 +239,60 @@ impl RedisStore {
         frame: Bytes,
         ttl: Millis,
     ) -> Result<Filled, StoreError> {
-        let mut link = self.links.link().await?;
-        if snapshot.run != link.run() {
-            return Ok(Filled::Refused(Refusal::Run));
-        }
         if snapshot.stamps.len() != names.scope_count() {
             // It was taken for other scopes, so it vouches for none of these.
             return Ok(Filled::Refused(Refusal::Stamp));
         }
-        let transit = format!("{}{:016x}", names.space().prefix('w'), u64::from_be_bytes(nonce()));
-        let mut set = Cmd::with_capacity(5, transit.len() + frame.len() + 16);
-        set.arg("SET").arg(&transit).arg(&frame[..]).arg("PX").arg(IN_TRANSIT);
-        // The command has its own copy now.
-        drop(frame);
-
-        let lease = names.lease();
-        let ttl = lifetime(ttl).to_string();
-        let mut keys = Vec::with_capacity(4 + snapshot.stamps.len());
-        keys.extend([&*transit, names.entry(), &lease, names.epoch()]);
-        keys.extend(names.scopes());
-        let mut args = Vec::with_capacity(3 + snapshot.stamps.len());
-        args.push(token.as_ref().map_or(&[][..], |token| &token.0));
-        args.push(ttl.as_bytes());
-        args.push(snapshot.epoch.as_bytes());
-        args.extend(snapshot.stamps.iter().map(|stamp| &stamp.as_bytes()[..]));
-        let call = Call { script: Script::Fill, keys, args };
-
-        let (set, done) = link.together(vec![set], std::slice::from_ref(&call)).await?;
-        for reply in set {
-            match reply {
-                Value::ServerError(error) if error.code() == "OOM" => {
-                    return Ok(Filled::Refused(Refusal::Space));
-                }
-                reply => drop(link.refusal(reply)?),
+        let mut stamps = &snapshot.stamps[..];
+        if self.has_everybody_elsewhere(names)
+            && let Some((everybody, rest)) = stamps.split_last()
+        {
+            if !self.extend_everybody(names.space(), *everybody, ttl).await? {
+                return Ok(Filled::Refused(Refusal::Stamp));
             }
+            stamps = rest;
         }
-        Ok(match number(done.first()) {
-            Some(0) => Filled::Stored,
-            Some(1) => Filled::Refused(Refusal::Space),
-            Some(2) => Filled::Refused(Refusal::Epoch),
-            Some(3) => Filled::Refused(Refusal::Stamp),
-            Some(4) => Filled::Refused(Refusal::Lease),
-            _ => return Err(link.nonsense("the fill script").into()),
-        })
+        let lease = &names.lease();
+        let ttl = &lifetime(ttl).to_string();
+        let (token, frame) = (token.as_ref(), &frame);
+        let filled = self.nodes.at(names.entry(), move |mut link| async move {
+            if snapshot.run != link.run() {
+                return Ok(Filled::Refused(Refusal::Run));
+            }
+            let transit = names.space().prefix('w');
+            let transit = format!("{transit}{:016x}", u64::from_be_bytes(nonce()));
+            let mut set = Cmd::with_capacity(5, transit.len() + frame.len() + 16);
+            set.arg("SET").arg(&transit).arg(&frame[..]).arg("PX").arg(IN_TRANSIT);
+
+            let mut keys = Vec::with_capacity(4 + stamps.len());
+            keys.extend([&*transit, names.entry(), lease, names.epoch()]);
+            keys.extend(names.scopes().take(stamps.len()));
+            let mut args = Vec::with_capacity(3 + stamps.len());
+            args.push(token.map_or(&[][..], |token| &token.0));
+            args.push(ttl.as_bytes());
+            args.push(snapshot.epoch.as_bytes());
+            args.extend(stamps.iter().map(|stamp| &stamp.as_bytes()[..]));
+            let call = Call { script: Script::Fill, keys, args };
+
+            let (set, done) = link.together(vec![set], std::slice::from_ref(&call)).await?;
+            for reply in set {
+                match reply {
+                    Value::ServerError(error) if error.code() == "OOM" => {
+                        return Ok(Filled::Refused(Refusal::Space));
+                    }
+                    reply => drop(link.refusal(reply)?),
+                }
+            }
+            Ok(match number(done.first()) {
+                Some(0) => Filled::Stored,
+                Some(1) => Filled::Refused(Refusal::Space),
+                Some(2) => Filled::Refused(Refusal::Epoch),
+                Some(3) => Filled::Refused(Refusal::Stamp),
+                Some(4) => Filled::Refused(Refusal::Lease),
+                _ => return Err(link.nonsense("the fill script")),
+            })
+        });
+        Ok(filled.await?)
     }
 
     pub(super) async fn do_renew(
@@ -247,7 +314,15 @@ impl RedisStore {
     }
 
     pub(super) async fn do_remove(&self, names: &Names) -> Result<bool, StoreError> {
-        self.ask(Script::Remove, &[names.epoch(), names.entry()], &[&nonce()]).await
+        let removed = self.nodes.surely_at(names.entry(), move |mut link| async move {
+            let nonce = nonce();
+            let keys = vec![names.epoch(), names.entry()];
+            let call = Call { script: Script::Remove, keys, args: vec![&nonce] };
+            let removed = yes_or_no(&link.call(&call).await?, call.script, &link)?;
+            self.nodes.replicated(&mut link).await?;
+            Ok(removed)
+        });
+        Ok(removed.await?)
     }
 
     pub(super) async fn do_discard(&self, names: &Names, seen: &[u8]) -> Result<bool, StoreError> {
@@ -264,15 +339,21 @@ impl RedisStore {
         self.ask(Script::Trim, &[names.entry()], &[most.to_string().as_bytes()]).await
     }
 
-    /// Calls a script that answers yes or no.
+    /// Calls a script that mints nothing and answers yes or no.
     async fn ask(&self, script: Script, keys: &[&str], args: &[&[u8]]) -> Result<bool, StoreError> {
-        let mut link = self.links.link().await?;
-        let call = Call { script, keys: keys.to_vec(), args: args.to_vec() };
-        match number(Some(&link.call(&call).await?)) {
-            Some(0) => Ok(false),
-            Some(1) => Ok(true),
-            _ => Err(link.nonsense(script.name()).into()),
-        }
+        let answer = self.nodes.at(keys[0], move |mut link| async move {
+            let call = Call { script, keys: keys.to_vec(), args: args.to_vec() };
+            yes_or_no(&link.call(&call).await?, script, &link)
+        });
+        Ok(answer.await?)
+    }
+}
+
+fn yes_or_no(reply: &Value, script: Script, link: &Link) -> Result<bool, Failure> {
+    match number(Some(reply)) {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        _ => Err(link.nonsense(script.name())),
     }
 }
 
@@ -336,11 +417,11 @@ fn read_token(value: Option<Value>) -> Option<LeaseToken> {
     }
 }
 
-fn read_snapshot(parts: &[Value], link: &Link) -> Option<Snapshot> {
+fn read_snapshot(parts: &[Value], everybody: Option<Id>, link: &Link) -> Option<Snapshot> {
     let (epoch, stamps) = parts.split_first()?;
     Some(Snapshot {
         epoch: read_id(epoch)?,
-        stamps: stamps.iter().map(read_id).collect::<Option<_>>()?,
+        stamps: stamps.iter().map(read_id).chain(everybody.map(Some)).collect::<Option<_>>()?,
         run: link.run(),
     })
 }

@@ -15,16 +15,52 @@ use crate::store::{StoreError, StoreErrorKind};
 pub(super) struct Failure {
     pub(super) kind: StoreErrorKind,
     text: Arc<str>,
+    sign: Sign,
+}
+
+/// What a node of a cluster means by its refusal. It has done nothing then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sign {
+    #[default]
+    None,
+    /// Another node is to be asked.
+    Turn(Arc<Turn>),
+    /// The slot is moving, and the keys are on both sides.
+    Divided,
+    /// Nobody serves the slot.
+    Down,
+}
+
+/// Where to turn to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// For this once, and to be said: the slot hasn't moved yet.
+    pub(super) asking: bool,
 }
 
 impl Failure {
     pub(super) fn new(kind: StoreErrorKind, text: impl Into<Arc<str>>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), sign: Sign::None }
+    }
+
+    pub(super) fn sign(&self) -> &Sign {
+        &self.sign
+    }
+
+    /// Of a cluster that is changing: it will have settled down soon.
+    pub(super) fn passing(mut self) -> Self {
+        if self.sign != Sign::None {
+            self.kind = StoreErrorKind::Unavailable;
+        }
+        self
     }
 
     /// A command to the server at `address` failed.
     pub(super) fn of(address: &str, error: &RedisError) -> Self {
-        Self::new(kind_of(error), format!("Redis at {address}: {}", Advised(error, "")))
+        let text = format!("Redis at {address}: {}", Advised(error, ""));
+        Self { sign: sign_of(address, error), ..Self::new(kind_of(error), text) }
     }
 
     /// There is no connection to the server at `address`.
@@ -71,6 +107,13 @@ impl Failure {
             StoreErrorKind::Protocol,
             format!("Redis at {address}: unexpected reply to {step}"),
         )
+    }
+}
+
+impl Turn {
+    /// As the addresses of servers are shown.
+    pub(super) fn address(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 }
 
@@ -121,8 +164,9 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         "LOADING" => "it is reading its data and will be there when it has",
         "OOM" => "raise `maxmemory`, or choose a `maxmemory-policy` that evicts (docs/REDIS.md)",
         "MISCONF" => "it can't save to its disk, and so takes no writes: mend that",
-        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            "it is a node of a cluster; the store needs a single server"
+        "TRYAGAIN" | "CLUSTERDOWN" => "the cluster is changing, and will have settled down soon",
+        "MOVED" | "ASK" | "CROSSSLOT" => {
+            "it is a node of a cluster: the URL must begin with `redis+cluster://`"
         }
         "NOREPLICAS" => "it takes no writes without its replicas: bring them back",
         // Up to 7.0 a refusal within a script has no code of its own.
@@ -149,6 +193,23 @@ const KEYS_NOT_PERMITTED: &str =
 
 const NOT_THERE: &str = "the store needs Redis 7.0 or later, with the commands that docs/REDIS.md \
                          lists under their own names";
+
+fn sign_of(address: &str, error: &RedisError) -> Sign {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::TryAgain) => Sign::Divided,
+        ErrorKind::Server(ServerErrorKind::ClusterDown) => Sign::Down,
+        _ => turn_of(address, error).map_or(Sign::None, |turn| Sign::Turn(Arc::new(turn))),
+    }
+}
+
+fn turn_of(address: &str, error: &RedisError) -> Option<Turn> {
+    let (to, _) = error.redirect_node()?;
+    let (host, port) = to.rsplit_once(':')?;
+    // A node that doesn't know the other's host means its own.
+    let host = if host.is_empty() { address.rsplit_once(':')?.0 } else { host };
+    let asking = error.kind() == ErrorKind::Server(ServerErrorKind::Ask);
+    Some(Turn { host: host.to_owned(), port: port.parse().ok()?, asking })
+}
 
 fn kind_of(error: &RedisError) -> StoreErrorKind {
     if error.is_timeout() {
@@ -186,7 +247,7 @@ fn is_full(error: &RedisError) -> bool {
 mod tests {
     use std::io;
 
-    use bb8_redis::redis::make_extension_error;
+    use bb8_redis::redis::{make_extension_error, parse_redis_value};
 
     use super::*;
 
@@ -208,6 +269,27 @@ mod tests {
             kind((ErrorKind::UnexpectedReturnType, "what").into()),
             StoreErrorKind::Protocol
         );
+    }
+
+    #[test]
+    fn a_node_says_where_to_turn_to() {
+        let sign = |code: &str, detail: &str| {
+            let error = parse_redis_value(format!("-{code} {detail}\r\n").as_bytes());
+            let error = error.unwrap().extract_error().unwrap_err();
+            Failure::of("here:1", &error).sign
+        };
+        let turn = |host: &str, port, asking| {
+            Sign::Turn(Arc::new(Turn { host: host.to_owned(), port, asking }))
+        };
+        assert_eq!(sign("MOVED", "3999 there:6381"), turn("there", 6381, false));
+        assert_eq!(sign("ASK", "3999 there:6381"), turn("there", 6381, true));
+        assert_eq!(sign("MOVED", "3999 :6381"), turn("here", 6381, false));
+        assert_eq!(sign("ASK", "3999 ::1:6381"), turn("::1", 6381, true));
+        assert_eq!(sign("TRYAGAIN", "later"), Sign::Divided);
+        assert_eq!(sign("CLUSTERDOWN", "no"), Sign::Down);
+        for hostile in ["", "3999", "x there:1", "3999 there:x", "3999 there:70000", "3999 there"] {
+            assert_eq!(sign("MOVED", hostile), Sign::None, "{hostile}");
+        }
     }
 
     #[test]

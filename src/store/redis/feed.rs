@@ -1,50 +1,43 @@
 //! The feed of a coherent near-cache: a connection on which the server tells what moves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
-use bb8_redis::redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd, from_redis_value};
+use bb8_redis::redis::{
+    AsyncConnectionConfig, Pipeline, PushInfo, PushKind, Value, cmd, from_redis_value,
+};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::Failure;
 use super::identity::{Hello, Info, hello, info};
 use super::server::Server;
+use super::view::{cluster_info, is_whole};
 use crate::entry::RunId;
 use crate::store::StoreErrorKind;
-use crate::store::near::Near;
+use crate::store::near::{By, Near, Told};
 
 /// The pause before another attempt, and the longest one. Each is drawn anew, up to half as long
 /// again, so that the instances of a fleet do not come together.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// The feed of one store. It ends when this is dropped.
+/// The feed of one server. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Feed {
-    /// Of which namespaces it is to tell.
-    namespaces: watch::Sender<Vec<Arc<str>>>,
     #[allow(dead_code, reason = "held for its drop")]
     task: AbortOnDropHandle<()>,
 }
 
 impl Feed {
     /// Begins to listen as soon as there is a namespace. Must be called within a Tokio runtime.
-    pub(super) fn new(server: Arc<Server>, near: Arc<Near>) -> Self {
-        let (namespaces, wanted) = watch::channel(Vec::new());
-        let task = AbortOnDropHandle::new(tokio::spawn(keep(server, near, wanted)));
-        Self { namespaces, task }
-    }
-
-    /// Tells of this namespace too.
-    pub(super) fn add(&self, namespace: &str) {
-        self.namespaces.send_if_modified(|known| {
-            let is_new = known.iter().all(|known| **known != *namespace);
-            if is_new {
-                known.push(namespace.into());
-            }
-            is_new
-        });
+    pub(super) fn new(
+        server: Arc<Server>,
+        near: Arc<Near>,
+        wanted: watch::Receiver<Vec<Arc<str>>>,
+    ) -> Self {
+        Self { task: AbortOnDropHandle::new(tokio::spawn(keep(server, near, wanted))) }
     }
 }
 
@@ -59,7 +52,6 @@ async fn keep(server: Arc<Server>, near: Arc<Near>, mut wanted: watch::Receiver<
             ended = listen(&server, &near, namespaces) => Some(ended),
             changed = wanted.changed() => if changed.is_ok() { None } else { return },
         };
-        near.end();
         let Some(failure) = ended else { continue };
         if failure.kind == StoreErrorKind::Refused && !has_warned {
             has_warned = true;
@@ -76,26 +68,41 @@ async fn keep(server: Arc<Server>, near: Arc<Near>, mut wanted: watch::Receiver<
     }
 }
 
+/// What a server tells. Dropped, whatever the reason, it is over.
+struct Telling<'a>(&'a Near, Arc<Told>);
+
+impl Drop for Telling<'_> {
+    fn drop(&mut self) {
+        self.0.end(&self.1);
+    }
+}
+
 /// Listens until something is wrong, and answers what.
 async fn listen(server: &Server, near: &Arc<Near>, namespaces: Vec<Arc<str>>) -> Failure {
     let limit = server.connect_timeout;
-    let mut line = match tokio::time::timeout(limit, Line::open(server, near, &namespaces)).await {
+    let ended = Arc::new(AtomicBool::new(false));
+    let opening = Line::open(server, near, &namespaces, &ended);
+    let mut line = match tokio::time::timeout(limit, opening).await {
         Ok(Ok(line)) => line,
         Ok(Err(failure)) => return failure,
         Err(_) => return late(server),
     };
     // The feed has begun by now, so this answer is one to begin with.
     let mut asked = Instant::now();
-    let mut begun = None;
+    let mut begun: Option<(RunId, Telling<'_>)> = None;
     loop {
         let run = match tokio::time::timeout(near.liveness(), line.run()).await {
             Ok(Ok(run)) => run,
             Ok(Err(failure)) => return failure,
             Err(_) => return late(server),
         };
-        match begun {
-            None => near.begin(run, namespaces.clone(), asked),
-            Some(first) if first == run => near.prove(asked),
+        match &begun {
+            None => {
+                let by = By { address: Arc::clone(&server.address), run };
+                let told = near.begin(by, namespaces.clone(), Arc::clone(&ended), asked);
+                begun = Some((run, Telling(near, told)));
+            }
+            Some((first, telling)) if *first == run => near.prove(&telling.1, asked),
             Some(_) => {
                 return Failure::new(
                     StoreErrorKind::Unavailable,
@@ -103,7 +110,6 @@ async fn listen(server: &Server, near: &Arc<Near>, namespaces: Vec<Arc<str>>) ->
                 );
             }
         }
-        begun = Some(run);
         tokio::time::sleep(near.liveness() / 4).await;
         asked = Instant::now();
     }
@@ -121,6 +127,7 @@ struct Line {
     driver: Option<AbortOnDropHandle<()>>,
     address: Arc<str>,
     trusts_restarts: bool,
+    clustered: bool,
 }
 
 impl Line {
@@ -128,23 +135,24 @@ impl Line {
         server: &Server,
         near: &Arc<Near>,
         namespaces: &[Arc<str>],
+        ended: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(server.connect_timeout))
             .set_response_timeout(Some(near.liveness()))
             .set_push_sender({
-                let near = Arc::downgrade(near);
+                let (near, ended) = (Arc::downgrade(near), Arc::clone(ended));
                 move |push: PushInfo| {
                     if let Some(near) = near.upgrade() {
-                        hear(&near, &push);
+                        hear(&near, &ended, &push);
                     }
                     Ok::<(), ()>(())
                 }
             });
         let (inner, driver) = server.way.open(config).await?;
         let address = Arc::clone(&server.address);
-        let trusts_restarts = server.trust_restarts;
-        let mut line = Self { inner, driver, address, trusts_restarts };
+        let (trusts_restarts, clustered) = (server.trust_restarts, server.clustered);
+        let mut line = Self { inner, driver, address, trusts_restarts, clustered };
         let mut tracking = cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST");
         for namespace in namespaces {
@@ -160,7 +168,20 @@ impl Line {
     /// told before.
     async fn run(&mut self) -> Result<RunId, Failure> {
         let question = if self.trusts_restarts { hello() } else { info() };
-        let answer = self.send(&question).await?;
+        let answer = if self.clustered {
+            // A primary that is cut off from the others tells of none of the moves on the one that
+            // takes its place, but after its time-out it knows that it is cut off.
+            let mut both = Pipeline::with_capacity(2);
+            both.add_command(cluster_info()).add_command(question);
+            let replies = self.inner.send_packed_commands(&both, 0, 2).await;
+            let replies = replies.map_err(|error| Failure::of(&self.address, &error))?;
+            let [state, answer] = <[Value; 2]>::try_from(replies)
+                .map_err(|_| Failure::nonsense(&self.address, "CLUSTER INFO"))?;
+            is_whole(&self.address, self.refusal(state)?)?;
+            self.refusal(answer)?
+        } else {
+            self.send(&question).await?
+        };
         let (replica, run) = if self.trusts_restarts {
             (Hello::read(&answer).map(|hello| hello.replica), Some(RunId([0; 8])))
         } else {
@@ -175,13 +196,17 @@ impl Line {
     }
 
     async fn send(&mut self, command: &bb8_redis::redis::Cmd) -> Result<Value, Failure> {
-        let reply = self.inner.send_packed_command(command).await.and_then(Value::extract_error);
-        reply.map_err(|error| Failure::of(&self.address, &error))
+        let reply = self.inner.send_packed_command(command).await;
+        self.refusal(reply.map_err(|error| Failure::of(&self.address, &error))?)
+    }
+
+    fn refusal(&self, reply: Value) -> Result<Value, Failure> {
+        reply.extract_error().map_err(|error| Failure::of(&self.address, &error))
     }
 }
 
 /// Takes what the server tells. It comes in its order among the answers.
-fn hear(near: &Near, push: &PushInfo) {
+fn hear(near: &Near, ended: &AtomicBool, push: &PushInfo) {
     match push.kind {
         PushKind::Invalidate => {
             let names = match push.data.as_slice() {
@@ -197,7 +222,7 @@ fn hear(near: &Near, push: &PushInfo) {
                 }
             }
         }
-        PushKind::Disconnection => near.end(),
+        PushKind::Disconnection => ended.store(true, Ordering::Release),
         _ => {}
     }
 }

@@ -2,8 +2,17 @@
 //!
 //! What must be one step is one script, hits are one `MGET`, and bodies never pass through a
 //! script. Each connection knows which run of the server it talks to and notices its own end, so
-//! nothing has to be asked before a command. A single server, 7.0 or later. `docs/REDIS.md` says what
-//! it needs, and what happens when something is wrong with it.
+//! nothing has to be asked before a command. A server, 7.0 or later, or a cluster of them, or those
+//! that sentinels watch. `docs/REDIS.md` says what it needs, and what happens when something is
+//! wrong with it.
+//!
+//! | file | what |
+//! |---|---|
+//! | `store`, `builder`, `target` | what an app holds, and what it is told |
+//! | `entries`, `scopes`, `patterns`, `script`, `everybody` | the steps |
+//! | `nodes`, `lookout`, `view` | which server a step goes to, and how that is learned |
+//! | `node`, `pool`, `server`, `connection`, `address`, `tls` | one server, and the ways to it |
+//! | `identity`, `clock`, `feed`, `failure` | what it says: who it is, the time, what moves, what is wrong |
 
 mod address;
 mod builder;
@@ -11,17 +20,23 @@ mod checkup;
 mod clock;
 mod connection;
 mod entries;
+mod everybody;
 mod failure;
 mod feed;
 mod identity;
+mod lookout;
+mod node;
+mod nodes;
 mod patterns;
 mod pool;
 mod scopes;
 mod script;
 mod server;
 mod store;
+mod target;
 #[cfg(feature = "tls")]
 mod tls;
+mod view;
 
 pub use self::builder::RedisStoreBuilder;
 pub use self::store::RedisStore;

@@ -1,6 +1,7 @@
 //! The steps that search: the removal of entries by an ad-hoc pattern, and the list of keys.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bb8_redis::redis::{Cmd, Value, cmd};
@@ -8,8 +9,8 @@ use bb8_redis::redis::{Cmd, Value, cmd};
 use super::RedisStore;
 use super::connection::Link;
 use super::entries::{bytes_of, number};
-use super::failure::Failure;
-use super::script::{Call, Script};
+use super::failure::{Failure, Sign, Turn};
+use super::node::Node;
 use crate::key::{EPOCHS, Glob, Space};
 use crate::store::types::nonce;
 use crate::store::{KeyPage, StoreError, StoreErrorKind, StoredKey};
@@ -22,6 +23,16 @@ const PAGE: Duration = Duration::from_millis(200);
 
 /// How many names are unlinked by one command, so that nobody waits long behind it.
 const BATCH: usize = 500;
+
+/// How often a search begins again because the slot has moved meanwhile.
+const ROUNDS: usize = 8;
+
+/// Who serves a slot, and who is about to.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    address: Arc<str>,
+    heir: Option<Arc<Turn>>,
+}
 
 impl RedisStore {
     /// The cursor is the server's own, which says nothing of tenants: whatever it is, what is found
@@ -40,7 +51,9 @@ impl RedisStore {
         // No more in one step than the page may hold: what a step has found can't be put back.
         let step = limit.clamp(10, STEP);
         let began = Instant::now();
-        let mut link = self.links.link().await?;
+        // In a cluster a cursor is that of one node; whoever pages on after the slot has moved may
+        // miss some.
+        let mut link = self.nodes.node_of(&prefix).await?.links.link().await?;
         // The server may give a name more than once.
         let mut keys = BTreeSet::new();
         loop {
@@ -65,7 +78,8 @@ impl RedisStore {
     /// isn't stored again by them; what was read during the search carries epochs from before the
     /// second.
     ///
-    /// All of it goes through one connection: a search belongs to one run of one server.
+    /// A search belongs to one run of one server. In a cluster all of the tenant is on one node; if
+    /// the slot has moved during the search, or begun to, there is another one where it is now.
     pub(super) async fn do_delete_pattern(
         &self,
         space: &Space,
@@ -75,12 +89,76 @@ impl RedisStore {
         // For the near-cache they have moved when all of it is over, or given up.
         let _moving = self.near.as_ref().map(|near| near.moving_names(&epochs));
         let prefix = space.prefix('e');
+
+        self.move_epochs(&epochs).await?;
+        let mut removed = 0;
+        if self.nodes.is_cluster() {
+            removed += self.search_cluster(&prefix, glob).await?;
+        } else {
+            let node = self.nodes.node_of(&prefix).await?;
+            removed += self.search(&node, &prefix, glob).await?;
+        }
+        self.move_epochs(&epochs).await?;
+        Ok(removed)
+    }
+
+    async fn search_cluster(&self, prefix: &str, glob: &Glob) -> Result<u64, Failure> {
+        let mut removed = 0;
+        let mut before = self.owner(prefix).await?;
+        for _ in 0..ROUNDS {
+            let node = self.nodes.shared.node_named(&before.address)?;
+            removed += self.search(&node, prefix, glob).await?;
+            // In this order: whatever goes over during the first search is there for the second.
+            if let Some(heir) = &before.heir {
+                let node = self.nodes.shared.node_at(&heir.host, heir.port)?;
+                removed += self.search(&node, prefix, glob).await?;
+            }
+            let after = self.owner(prefix).await?;
+            let was_searched = after.address == before.address
+                || before.heir.as_ref().is_some_and(|heir| heir.address() == *after.address);
+            if was_searched && (after.heir.is_none() || after.heir == before.heir) {
+                return Ok(removed);
+            }
+            before = after;
+        }
+        let text = "the tenant's slot goes from node to node without end";
+        Err(Failure::new(StoreErrorKind::Unavailable, text))
+    }
+
+    /// Asks for a name that nobody has: a node from which the slot is moving away says so then.
+    async fn owner(&self, prefix: &str) -> Result<Owner, Failure> {
+        let name = &format!("{prefix}{:016x}", u64::from_be_bytes(nonce()));
+        let mut node = self.nodes.node_of(name).await?;
+        for _ in 0..ROUNDS {
+            let mut link = node.links.link().await?;
+            let address = Arc::clone(link.address());
+            let mut exists = cmd("EXISTS");
+            exists.arg(name);
+            let failure = match link.command(&exists).await {
+                Ok(_) => return Ok(Owner { address, heir: None }),
+                Err(failure) => failure,
+            };
+            match failure.sign() {
+                Sign::Turn(turn) if turn.asking => {
+                    return Ok(Owner { address, heir: Some(Arc::clone(turn)) });
+                }
+                Sign::Turn(turn) => {
+                    self.nodes.shared.kit.trouble.tell();
+                    node = self.nodes.shared.node_at(&turn.host, turn.port)?;
+                }
+                _ => return Err(failure.passing()),
+            }
+        }
+        let text = "the nodes of the cluster don't agree who has the tenant's slot";
+        Err(Failure::new(StoreErrorKind::Unavailable, text))
+    }
+
+    /// Searches one node, and unlinks what matches.
+    async fn search(&self, node: &Node, prefix: &str, glob: &Glob) -> Result<u64, Failure> {
         // Nothing in a prefix has a meaning in a pattern: tenants are escaped. This finds all that
         // matches and perhaps more, since its first star may reach beyond the first space.
         let pattern = format!("{prefix}* {}", glob.as_str());
-
-        let mut link = self.links.link().await?;
-        move_epochs(&mut link, &epochs).await?;
+        let mut link = node.links.link().await?;
         let mut removed = 0;
         let mut cursor = Vec::from(*b"0");
         loop {
@@ -91,27 +169,34 @@ impl RedisStore {
             let matching: Vec<&[u8]> = names
                 .iter()
                 .map(Vec::as_slice)
-                .filter(|name| text_of(name, &prefix).is_some_and(|text| glob.matches(text)))
+                .filter(|name| text_of(name, prefix).is_some_and(|text| glob.matches(text)))
                 .collect();
             for batch in matching.chunks(BATCH) {
-                removed += unlink(&mut link, batch).await?;
+                removed += match unlink(&mut link, batch).await {
+                    Err(failure) if *failure.sign() != Sign::None => {
+                        self.unlink_each(batch).await?
+                    }
+                    unlinked => unlinked?,
+                };
             }
             if next == b"0" {
-                break;
+                return Ok(removed);
             }
             cursor = next;
         }
-        move_epochs(&mut link, &epochs).await?;
+    }
+
+    /// Unlinks one by one, each wherever it is: the slot is moving.
+    async fn unlink_each(&self, names: &[&[u8]]) -> Result<u64, Failure> {
+        let mut removed = 0;
+        for name in names {
+            let Ok(text) = std::str::from_utf8(name) else { continue };
+            let one = std::slice::from_ref(name);
+            removed +=
+                self.nodes.at(text, |mut link| async move { unlink(&mut link, one).await }).await?;
+        }
         Ok(removed)
     }
-}
-
-async fn move_epochs(link: &mut Link, epochs: &[String]) -> Result<(), Failure> {
-    let nonce = nonce();
-    let keys = epochs.iter().map(String::as_str).collect();
-    link.call(&Call { script: Script::Move, keys, args: vec![&nonce, b"hard", b"0"] })
-        .await
-        .map(drop)
 }
 
 async fn unlink(link: &mut Link, names: &[&[u8]]) -> Result<u64, Failure> {

@@ -4,6 +4,7 @@ use bb8_redis::redis::{Cmd, Value};
 
 use super::RedisStore;
 use super::entries::{bytes_of, lifetime, number};
+use super::failure::{Failure, Sign};
 use super::script::{Call, Script};
 use crate::entry::{Generation, Millis};
 use crate::key::ScopeNames;
@@ -23,29 +24,16 @@ impl RedisStore {
             Mode::Soft if !scopes.has_epochs() => b"soft",
             Mode::Hard | Mode::Soft => b"hard",
         };
-        let all = scopes.all_tenants();
-        let nonces = [nonce(), nonce()];
         let epochs: Vec<String> = scopes.epochs().collect();
-        let count = scopes.generations().len().to_string();
-        let tenant = scopes.generations().iter().chain(&epochs).map(String::as_str).collect();
-        let everybody = all.as_deref().into_iter().collect::<Vec<_>>();
-        // The scope of all tenants is moved by a call of its own, since in a cluster it has
-        // another slot.
-        let calls = [(tenant, count.as_bytes()), (everybody, b"1")]
-            .into_iter()
-            .zip(&nonces)
-            .filter(|((keys, _), _)| !keys.is_empty())
-            .map(|((keys, count), nonce)| Call {
-                script: Script::Move,
-                keys,
-                args: vec![nonce, mode, count],
-            })
-            .collect::<Vec<_>>();
-        let mut moved = 0;
-        for count in self.apply(&calls).await? {
-            moved += usize::try_from(count).unwrap_or(0);
-        }
-        Ok(Invalidated { moved })
+        let tenant: Vec<&str> =
+            scopes.generations().iter().chain(&epochs).map(String::as_str).collect();
+        let all = scopes.all_tenants();
+        let everybody: Vec<&str> = all.as_deref().into_iter().collect();
+        let moving = [
+            Moving { names: &tenant, generations: scopes.generations().len() },
+            Moving { names: &everybody, generations: 1 },
+        ];
+        Ok(Invalidated { moved: self.move_all(&moving, mode).await? })
     }
 
     pub(super) async fn do_fence(
@@ -73,25 +61,63 @@ impl RedisStore {
         scopes: &ScopeNames,
     ) -> Result<Generations, StoreError> {
         let names = scopes.generations();
-        let mut link = self.links.link().await?;
-        if names.is_empty() {
-            // A server takes an `MGET` of nothing for a mistake.
-            return Ok(Generations { generations: Vec::new(), run: link.run() });
-        }
-        let bytes = names.iter().map(String::len).sum::<usize>();
-        let mut command = Cmd::with_capacity(1 + names.len(), 4 + bytes);
-        command.arg("MGET");
-        for name in names {
-            command.arg(name);
-        }
-        let reply = link.read(command).await?;
-        match reply {
-            Value::Array(values) if values.len() == names.len() => {
-                let generations = values.into_iter().map(generation).collect();
-                Ok(Generations { generations, run: link.run() })
+        let slot = names.first().map_or_else(|| scopes.space().prefix('g'), String::clone);
+        let read = self.nodes.at(&slot, move |mut link| async move {
+            if names.is_empty() {
+                // A server takes an `MGET` of nothing for a mistake.
+                return Ok(Generations { generations: Vec::new(), run: link.run() });
             }
-            _ => Err(link.nonsense("MGET").into()),
+            let bytes = names.iter().map(String::len).sum::<usize>();
+            let mut command = Cmd::with_capacity(1 + names.len(), 4 + bytes);
+            command.arg("MGET");
+            for name in names {
+                command.arg(name);
+            }
+            match link.read(command).await? {
+                Value::Array(values) if values.len() == names.len() => {
+                    let generations = values.into_iter().map(generation).collect();
+                    Ok(Generations { generations, run: link.run() })
+                }
+                _ => Err(link.nonsense("MGET")),
+            }
+        });
+        Ok(read.await?)
+    }
+
+    /// Moves names, each set of which is in one slot.
+    async fn move_all(&self, sets: &[Moving<'_>], mode: &[u8]) -> Result<usize, Failure> {
+        let calls = sets.iter().filter(|set| !set.names.is_empty()).map(|set| set.job(mode));
+        let calls: Vec<Job<'_>> = calls.collect();
+        match self.apply(&calls).await {
+            Err(failure) if *failure.sign() == Sign::Divided => self.move_each(sets, mode).await,
+            moved => Ok(moved?.into_iter().filter_map(|count| usize::try_from(count).ok()).sum()),
         }
+    }
+
+    /// Moves names one by one: while a slot goes from one node to another nothing can be done to
+    /// several names of which one is missing.
+    ///
+    /// The epochs go first. A group must not have moved while an epoch stands: the fill of a response
+    /// from before would be stamped with what the group has become.
+    async fn move_each(&self, sets: &[Moving<'_>], mode: &[u8]) -> Result<usize, Failure> {
+        let mut moved = 0;
+        for set in sets {
+            let (generations, epochs) = set.names.split_at(set.generations);
+            for (part, generations) in [(epochs, 0), (generations, 1)] {
+                for name in part.chunks(1) {
+                    let job = Moving { names: name, generations }.job(mode);
+                    let count = self.apply(std::slice::from_ref(&job)).await?;
+                    moved += count.first().and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
+                }
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Moves epochs, which are all in one slot.
+    pub(super) async fn move_epochs(&self, epochs: &[String]) -> Result<(), Failure> {
+        let names: Vec<&str> = epochs.iter().map(String::as_str).collect();
+        self.move_all(&[Moving { names: &names, generations: 0 }], b"hard").await.map(drop)
     }
 
     /// Calls a script over the fences and generations of the tenant, and over those of all tenants.
@@ -105,31 +131,73 @@ impl RedisStore {
         let fences: Vec<String> = scopes.fences().collect();
         let all = scopes.all_tenants();
         let all_fence = all.as_deref().map(fence_of_all);
-        let nonces = [nonce(), nonce()];
         let tenant = fences.iter().chain(scopes.generations()).map(String::as_str).collect();
-        let calls = [tenant, all_fence.iter().chain(&all).map(String::as_str).collect::<Vec<_>>()]
+        let jobs = [tenant, all_fence.iter().chain(&all).map(String::as_str).collect::<Vec<_>>()]
             .into_iter()
-            .zip(&nonces)
-            .filter(|(keys, _)| !keys.is_empty())
-            .map(|(keys, nonce)| Call { script, keys, args: vec![nonce, &token.0, last] })
+            .filter(|keys| !keys.is_empty())
+            .map(|keys| Job { script, keys, args: vec![token.0.to_vec(), last.to_vec()] })
             .collect::<Vec<_>>();
-        self.apply(&calls).await.map(drop)
+        Ok(self.apply(&jobs).await.map(drop)?)
     }
 
-    /// Makes calls in one round trip and answers their numbers.
-    async fn apply(&self, calls: &[Call<'_>]) -> Result<Vec<i64>, StoreError> {
-        if calls.is_empty() {
-            return Ok(Vec::new());
+    /// Does jobs, in one round trip if they are for one server, and answers their numbers once the
+    /// replicas that are to have them do.
+    async fn apply(&self, jobs: &[Job<'_>]) -> Result<Vec<i64>, Failure> {
+        let Some(first) = jobs.first() else { return Ok(Vec::new()) };
+        if self.nodes.is_cluster() && jobs.len() > 1 {
+            // Side by side, and all of them to their end: what one has moved stays moved.
+            let (one, others) =
+                tokio::join!(self.apply_here(&jobs[..1]), Box::pin(self.apply(&jobs[1..])));
+            return Ok([one?, others?].concat());
         }
-        let mut link = self.links.link().await?;
-        let (_, replies) = link.together(Vec::new(), calls).await?;
-        replies
-            .into_iter()
-            .zip(calls)
-            .map(|(reply, call)| {
-                number(Some(&reply)).ok_or_else(|| link.nonsense(call.script.name()).into())
+        debug_assert!(!first.keys.is_empty());
+        self.apply_here(jobs).await
+    }
+
+    async fn apply_here(&self, jobs: &[Job<'_>]) -> Result<Vec<i64>, Failure> {
+        self.nodes
+            .surely_at(jobs[0].keys[0], move |mut link| async move {
+                // Of this attempt alone: what one has minted is not minted again.
+                let nonces: Vec<[u8; 8]> = jobs.iter().map(|_| nonce()).collect();
+                let calls: Vec<Call<'_>> =
+                    jobs.iter().zip(&nonces).map(|(job, nonce)| job.call(nonce)).collect();
+                let (_, replies) = link.together(Vec::new(), &calls).await?;
+                let counts = replies.iter().zip(&calls).map(|(reply, call)| {
+                    number(Some(reply)).ok_or_else(|| link.nonsense(call.script.name()))
+                });
+                let counts = counts.collect::<Result<Vec<_>, _>>()?;
+                self.nodes.replicated(&mut link).await?;
+                Ok(counts)
             })
-            .collect()
+            .await
+    }
+}
+
+/// Names of one slot that are to move: generations, then epochs.
+struct Moving<'a> {
+    names: &'a [&'a str],
+    generations: usize,
+}
+
+impl<'a> Moving<'a> {
+    fn job(&self, mode: &[u8]) -> Job<'a> {
+        let args = vec![mode.to_vec(), self.generations.to_string().into_bytes()];
+        Job { script: Script::Move, keys: self.names.to_vec(), args }
+    }
+}
+
+/// A call of a script whose first argument is a nonce.
+struct Job<'a> {
+    script: Script,
+    keys: Vec<&'a str>,
+    /// The others.
+    args: Vec<Vec<u8>>,
+}
+
+impl Job<'_> {
+    fn call<'b>(&'b self, nonce: &'b [u8; 8]) -> Call<'b> {
+        let args = std::iter::once(&nonce[..]).chain(self.args.iter().map(Vec::as_slice));
+        Call { script: self.script, keys: self.keys.clone(), args: args.collect() }
     }
 }
 
@@ -139,6 +207,6 @@ pub(super) fn generation(value: Value) -> Generation {
 }
 
 /// `gym:a:all` to `gym:b:all`: a namespace holds no colon.
-fn fence_of_all(generation: &str) -> String {
+pub(super) fn fence_of_all(generation: &str) -> String {
     generation.replacen(":a:", ":b:", 1)
 }

@@ -16,10 +16,12 @@ pub(super) enum Script {
     Remove,
     Discard,
     Trim,
+    Ensure,
+    Extend,
 }
 
 impl Script {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Miss,
         Self::Stamp,
         Self::Fill,
@@ -31,6 +33,8 @@ impl Script {
         Self::Remove,
         Self::Discard,
         Self::Trim,
+        Self::Ensure,
+        Self::Extend,
     ];
 
     pub(super) fn source(self) -> &'static str {
@@ -46,6 +50,8 @@ impl Script {
             Self::Remove => include_str!("scripts/remove.lua"),
             Self::Discard => include_str!("scripts/discard.lua"),
             Self::Trim => include_str!("scripts/trim.lua"),
+            Self::Ensure => include_str!("scripts/ensure.lua"),
+            Self::Extend => include_str!("scripts/extend.lua"),
         }
     }
 
@@ -62,6 +68,8 @@ impl Script {
             Self::Remove => "remove",
             Self::Discard => "discard",
             Self::Trim => "trim",
+            Self::Ensure => "ensure",
+            Self::Extend => "extend",
         }
     }
 }

@@ -14,11 +14,10 @@ use parking_lot::Mutex;
 use super::address::Address;
 use super::checkup::{Unchecked, check};
 use super::clock::ServerClock;
-use super::connection::{Life, Link, Silence};
+use super::connection::{Life, Link, Silence, Trouble};
 use super::failure::Failure;
 use super::identity::{Hello, Info, Proof, hello, info};
 use super::script::{Digests, Script, load};
-use crate::clock::Clock;
 use crate::entry::RunId;
 use crate::store::StoreErrorKind;
 
@@ -29,6 +28,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// requests is no flood of connections. Short against the time that a restart takes. Drawn anew each
 /// time, up to half as long again.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The ids of connections, which are told apart whatever server they lead to.
+static IDS: AtomicU64 = AtomicU64::new(1);
 
 /// How many commands may wait for the socket before a sender has to wait.
 const QUEUE: usize = 1024;
@@ -41,7 +43,10 @@ pub(super) struct Server {
     pub(super) address: Arc<str>,
     pub(super) connect_timeout: Duration,
     pub(super) trust_restarts: bool,
-    pub(super) clock: ServerClock,
+    /// Whether it is a node of a cluster.
+    pub(super) clustered: bool,
+    pub(super) clock: Arc<ServerClock>,
+    trouble: Trouble,
     connections: AtomicU64,
     open: Mutex<Vec<Weak<Life>>>,
     /// When the last attempt's failure stops being told to others, and what it was.
@@ -58,7 +63,9 @@ impl Server {
         way: Address,
         connect_timeout: Duration,
         trust_restarts: bool,
-        local: &dyn Clock,
+        clustered: bool,
+        clock: Arc<ServerClock>,
+        trouble: Trouble,
     ) -> Self {
         let address = Arc::clone(way.shown());
         Self {
@@ -66,7 +73,9 @@ impl Server {
             address,
             connect_timeout,
             trust_restarts,
-            clock: ServerClock::new(local),
+            clustered,
+            clock,
+            trouble,
             connections: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
@@ -106,7 +115,7 @@ impl Server {
 
     async fn open(&self) -> Result<Link, Failure> {
         let dead = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&dead);
+        let (flag, trouble) = (Arc::clone(&dead), self.trouble.clone());
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(RESPONSE_TIMEOUT))
@@ -114,16 +123,19 @@ impl Server {
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
                     flag.store(true, Ordering::Release);
+                    trouble.tell();
                 }
                 Ok::<(), ()>(())
             });
         let (mut inner, driver) = self.way.open(config).await?;
         let (run, digests) = self.greet(&mut inner).await?;
-        let id = self.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        self.connections.fetch_add(1, Ordering::SeqCst);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
         let address = Arc::clone(&self.address);
         let proof = Proof::new(self.trust_restarts);
         let silence = Silence::new(Instant::now());
-        let life = Life { id, run, digests, address, dead, silence, proof, driver };
+        let trouble = self.trouble.clone();
+        let life = Life { id, run, digests, address, dead, silence, proof, trouble, driver };
         let link = Link::new(inner, life);
         let mut open = self.open.lock();
         open.retain(|life| life.strong_count() > 0);
@@ -232,6 +244,7 @@ impl ManageConnection for Connector {
             } else {
                 tracing::debug!(%failure, "connecting to Redis failed");
             }
+            server.trouble.tell();
             let pause = PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0);
             *server.failed.lock() = Some((Instant::now() + pause, failure.clone()));
         }

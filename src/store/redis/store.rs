@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bb8_redis::redis::cmd;
 use bytes::Bytes;
 
 use super::builder::RedisStoreBuilder;
-use super::feed::Feed;
-use super::pool::Links;
+use super::nodes::Nodes;
 use crate::entry::{Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
-use crate::store::near::{Mode as NearMode, Moving, Near, NearSettings};
+use crate::store::near::{Mode as NearMode, Moving, Near};
 use crate::store::{
     Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode,
     NearStatus, Stamped, Store, StoreError, StoreFuture, StoreStatus,
@@ -35,18 +33,22 @@ use crate::store::{
 /// ```
 #[derive(Debug)]
 pub struct RedisStore {
-    pub(super) links: Links,
+    pub(super) nodes: Nodes,
     began: Instant,
     /// When a connection was last distrusted: milliseconds since `began`, and 1.
     distrusted: AtomicU64,
     pub(super) near: Option<Arc<Near>>,
-    feed: Option<Feed>,
 }
 
 impl RedisStore {
     /// Connects to the server at `url`: `redis://[user:password@]host[:port][/database]`,
     /// `rediss://…` for TLS (with the feature `tls`), or
     /// `unix:///path[?user=…&pass=…&db=…]` for a socket.
+    ///
+    /// To a cluster: `redis+cluster://[user:password@]host:port[,host:port…]`, with some of its
+    /// nodes. To the primary that sentinels name:
+    /// `redis+sentinel://[user:password@]host:port[,host:port…]/service[/database]`, with some of
+    /// the sentinels. With TLS they begin with `rediss+`.
     ///
     /// # Errors
     ///
@@ -61,11 +63,9 @@ impl RedisStore {
     }
 
     /// Must be called within a Tokio runtime.
-    pub(super) fn new(links: Links, near: Option<NearSettings>) -> Self {
-        let near = near.map(|settings| Arc::new(Near::new(settings)));
-        let feed = near.as_ref().filter(|near| near.mode() == NearMode::Coherent);
-        let feed = feed.map(|near| Feed::new(Arc::clone(&links.server), Arc::clone(near)));
-        Self { links, began: Instant::now(), distrusted: AtomicU64::new(0), near, feed }
+    pub(super) fn new(nodes: Nodes) -> Self {
+        let near = nodes.shared.kit.near.clone();
+        Self { nodes, began: Instant::now(), distrusted: AtomicU64::new(0), near }
     }
 
     /// How many bytes its [near-cache](super::RedisStoreBuilder::near_cache) holds now.
@@ -75,10 +75,22 @@ impl RedisStore {
     }
 
     /// Whether the near-cache, if there is one, answers hits: in the coherent mode while its feed is
-    /// proven alive.
+    /// proven alive, in a cluster that of each primary.
     #[must_use]
     pub fn is_near_alive(&self) -> bool {
-        self.near.as_ref().is_some_and(|near| near.mode() == NearMode::Strict || near.is_alive())
+        let map = self.nodes.map();
+        self.near.as_ref().is_some_and(|near| {
+            near.mode() == NearMode::Strict
+                || !map.nodes.is_empty()
+                    && map.nodes.iter().all(|node| near.is_told_by(node.address()))
+        })
+    }
+
+    /// How many steps were sent on to another node of a cluster: because a slot had moved (`MOVED`),
+    /// and because it was about to (`ASK`).
+    #[must_use]
+    pub fn redirects(&self) -> (u64, u64) {
+        self.nodes.turns()
     }
 }
 
@@ -196,18 +208,11 @@ impl Store for RedisStore {
     }
 
     fn ping(&self) -> StoreFuture<'_, ()> {
-        StoreFuture::pending(async {
-            let mut link = self.links.link().await?;
-            link.command(&cmd("PING")).await?;
-            Ok(())
-        })
+        StoreFuture::pending(async { Ok(self.nodes.ping().await?) })
     }
 
     fn attach(&self, namespace: &str) {
-        self.feed.iter().for_each(|feed| feed.add(namespace));
-        if self.links.server.check_soon(namespace) {
-            self.links.check();
-        }
+        self.nodes.attach(namespace);
     }
 
     fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
@@ -215,8 +220,11 @@ impl Store for RedisStore {
     }
 
     fn status(&self) -> StoreStatus {
-        let mut status = StoreStatus::at(format!("Redis at {}", self.links.server.address));
-        status.connections = Some(self.links.count());
+        let map = self.nodes.map();
+        let places: Vec<&str> = map.nodes.iter().map(|node| &**node.address()).collect();
+        let mut status = StoreStatus::at(format!("Redis at {}", places.join(", ")));
+        let counts = map.nodes.iter().map(|node| node.links.count());
+        status.connections = Some(counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1)));
         status.near = self.near.as_ref().map(|near| NearStatus {
             strict: near.mode() == NearMode::Strict,
             bytes: near.bytes(),
@@ -226,7 +234,7 @@ impl Store for RedisStore {
     }
 
     fn now(&self) -> Millis {
-        self.links.server.clock.now()
+        self.nodes.shared.kit.clock.now()
     }
 
     /// Retires the connection, at most once a second: a foreign value that stays where it is must
@@ -242,7 +250,7 @@ impl Store for RedisStore {
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         {
-            self.links.server.retire(found.source);
+            self.nodes.retire(found.source);
         }
     }
 }

@@ -6,7 +6,8 @@
 -- the lease.
 --
 -- KEYS  entry, lease, epoch, generations, their fences
--- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time
+-- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time, the stamp
+--       of a further scope that another node has, or ''
 -- Reply {code, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
 --       generation is '', and so is the token where nobody else holds the lease
 
@@ -87,12 +88,13 @@ end
 
 local code = 0
 local holder = ''
-local seal = epoch .. table.concat(stamps)
+local all = table.concat(stamps) .. ARGV[8]
+local seal = epoch .. all
 if closed then
   code = 3
 else
   if ARGV[5] ~= '1' then
-    local want = 'TRC\1' .. ARGV[3] .. ARGV[4] .. string.char(n) .. table.concat(stamps)
+    local want = 'TRC\1' .. ARGV[3] .. ARGV[4] .. string.char(n + #ARGV[8] / 16) .. all
     local head = ask('GETRANGE', KEYS[1], 0, #want + 7)
     -- Compared as a number: the order of two strings would depend on the server's locale.
     if type(head) == 'string' and #head == #want + 8 and string.sub(head, 1, #want) == want

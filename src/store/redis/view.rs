@@ -1,0 +1,162 @@
+//! What servers say of where others are: a node of a cluster of its slots, a sentinel of its primary.
+
+use std::ops::RangeInclusive;
+
+use bb8_redis::redis::{Cmd, Pipeline, Value, cmd, from_redis_value};
+
+use super::entries::bytes_of;
+use super::failure::Failure;
+use crate::store::StoreErrorKind;
+
+/// Slots that are served by one primary.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub(super) slots: RangeInclusive<u16>,
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// The question to a node of a cluster.
+pub(super) fn ask_cluster() -> Pipeline {
+    let mut both = Pipeline::with_capacity(2);
+    both.add_command(cluster_info()).cmd("CLUSTER").arg("SLOTS");
+    both
+}
+
+pub(super) fn cluster_info() -> Cmd {
+    let mut info = cmd("CLUSTER");
+    info.arg("INFO");
+    info
+}
+
+/// The question to a sentinel.
+pub(super) fn ask_sentinel(service: &str) -> Pipeline {
+    let mut question = Pipeline::with_capacity(1);
+    question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service);
+    question
+}
+
+/// Sees that the cluster is whole as this node knows it.
+///
+/// One that isn't may be cut off from the others, and then what it says of the slots is old.
+pub(super) fn is_whole(address: &str, info: Value) -> Result<(), Failure> {
+    let info: String =
+        from_redis_value(info).map_err(|_| Failure::nonsense(address, "CLUSTER INFO"))?;
+    if info.lines().any(|line| line.trim_end() == "cluster_state:ok") {
+        return Ok(());
+    }
+    let text =
+        format!("Redis at {address} says that its cluster is down, or it is cut off from it");
+    Err(Failure::new(StoreErrorKind::Unavailable, text))
+}
+
+/// Reads the answer of the node at `host` to `CLUSTER SLOTS`; `None` if it is none.
+///
+/// A range whose primary's address the node doesn't know is left out.
+pub(super) fn read_slots(reply: Value, host: &str) -> Option<Vec<Range>> {
+    let Value::Array(ranges) = reply else { return None };
+    let mut read = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        let Value::Array(parts) = range else { return None };
+        let mut parts = parts.into_iter();
+        let slots = slot(&parts.next()?)?..=slot(&parts.next()?)?;
+        let Value::Array(primary) = parts.next()? else { return None };
+        let [name, Value::Int(port), ..] = primary.as_slice() else { return None };
+        let name = match name {
+            Value::BulkString(name) => std::str::from_utf8(name).ok()?,
+            Value::Nil => "",
+            _ => return None,
+        };
+        // Without a name it means its own, and with this one that it has none.
+        let host = match name {
+            "?" => continue,
+            "" => host,
+            name => name,
+        };
+        read.push(Range { slots, host: host.to_owned(), port: u16::try_from(*port).ok()? });
+    }
+    Some(read)
+}
+
+/// Reads the answer of a sentinel: `Some(None)` if it knows no such service.
+#[allow(clippy::option_option, reason = "no answer, and the answer that there is none")]
+pub(super) fn read_primary(reply: Value) -> Option<Option<(String, u16)>> {
+    let parts = match reply {
+        Value::Nil => return Some(None),
+        Value::Array(parts) => parts,
+        _ => return None,
+    };
+    let [host, port] = <[Value; 2]>::try_from(parts).ok()?.map(bytes_of);
+    let port = std::str::from_utf8(&port?).ok()?.parse().ok()?;
+    Some(Some((String::from_utf8(host?).ok()?, port)))
+}
+
+fn slot(value: &Value) -> Option<u16> {
+    match value {
+        Value::Int(number) => u16::try_from(*number).ok().filter(|slot| *slot < 16_384),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    fn range(first: i64, last: i64, host: Value, port: i64) -> Value {
+        let primary = Value::Array(vec![host, Value::Int(port), bulk("id"), Value::Array(vec![])]);
+        let replica = Value::Array(vec![bulk("replica"), Value::Int(1)]);
+        Value::Array(vec![Value::Int(first), Value::Int(last), primary, replica])
+    }
+
+    #[test]
+    fn slots_are_those_of_primaries() {
+        let reply = Value::Array(vec![
+            range(0, 99, bulk("one"), 7000),
+            range(100, 100, bulk(""), 7001),
+            range(101, 102, Value::Nil, 7002),
+            range(103, 16_383, bulk("?"), 7003),
+        ]);
+        let read = read_slots(reply, "here").unwrap();
+        let of = |slots, host: &str, port| Range { slots, host: host.to_owned(), port };
+        let expected =
+            [of(0..=99, "one", 7000), of(100..=100, "here", 7001), of(101..=102, "here", 7002)];
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_no_answer() {
+        for odd in [
+            Value::Nil,
+            Value::Array(vec![Value::Nil]),
+            Value::Array(vec![Value::Array(vec![Value::Int(0)])]),
+            Value::Array(vec![range(0, 16_384, bulk("h"), 1)]),
+            Value::Array(vec![range(-1, 3, bulk("h"), 1)]),
+            Value::Array(vec![range(0, 3, bulk("h"), 70_000)]),
+            Value::Array(vec![range(0, 3, Value::Int(4), 1)]),
+        ] {
+            assert_eq!(read_slots(odd.clone(), "here"), None, "{odd:?}");
+        }
+        for odd in [Value::Int(1), Value::Array(vec![]), Value::Array(vec![bulk("h"), bulk("x")])] {
+            assert_eq!(read_primary(odd), None);
+        }
+    }
+
+    #[test]
+    fn a_sentinel_names_the_primary_or_knows_none() {
+        let reply = Value::Array(vec![bulk("::1"), bulk("6379")]);
+        assert_eq!(read_primary(reply), Some(Some(("::1".to_owned(), 6379))));
+        assert_eq!(read_primary(Value::Nil), Some(None));
+    }
+
+    #[test]
+    fn a_node_that_is_cut_off_is_not_believed() {
+        assert!(is_whole("here", bulk("cluster_state:ok\r\ncluster_slots_ok:1\r\n")).is_ok());
+        for not in ["cluster_state:fail\r\n", "", "cluster_state:okay"] {
+            assert!(is_whole("here", bulk(not)).is_err(), "{not}");
+        }
+    }
+}
