@@ -25,6 +25,7 @@ pub const EPOCHS: u64 = 64;
 /// | `gym:g:{4}:!17` | one of the tenant's epochs |
 /// | `gym:w:{4}:…` | an entry on its way in |
 /// | `gym:a:all` | the generation of all tenants at once |
+/// | `gym:b:{gym:a:all}` | its fence tokens: the braces put them in the same slot |
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Space {
     namespace: Arc<str>,
@@ -40,6 +41,10 @@ impl Space {
     pub fn new(namespace: &Arc<str>, tenant: &str) -> Self {
         let mut escaped = String::with_capacity(tenant.len());
         encode(tenant.as_bytes(), &mut escaped);
+        if escaped.is_empty() {
+            // Empty braces make no slot. The escaping yields no percent sign by itself.
+            escaped.push('%');
+        }
         Self { namespace: Arc::clone(namespace), tenant: escaped.into() }
     }
 
@@ -72,6 +77,12 @@ impl Space {
     #[must_use]
     pub fn all_tenants(namespace: &str) -> String {
         format!("{namespace}:a:all")
+    }
+
+    /// The name of the fence of all tenants at once, in the slot of their generation.
+    #[must_use]
+    pub fn all_tenants_fence(namespace: &str) -> String {
+        format!("{namespace}:b:{{{}}}", Self::all_tenants(namespace))
     }
 
     /// The namespace.
@@ -433,11 +444,13 @@ impl ScopeNames {
     }
 }
 
-/// `gym:g:{4}:x` to `gym:f:{4}:x`, and `gym:a:all` to `gym:b:all`.
+/// `gym:g:{4}:x` to `gym:f:{4}:x`, and `gym:a:all` to `gym:b:{gym:a:all}`.
 fn fence_of(space: &Space, generation: &str) -> String {
     let at = space.namespace.len() + 1;
-    let letter = if generation[at..].starts_with('a') { 'b' } else { 'f' };
-    format!("{}{letter}{}", &generation[..at], &generation[at + 1..])
+    if generation[at..].starts_with('a') {
+        return Space::all_tenants_fence(&space.namespace);
+    }
+    format!("{}f{}", &generation[..at], &generation[at + 1..])
 }
 
 #[cfg(test)]

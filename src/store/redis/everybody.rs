@@ -12,7 +12,7 @@ use bb8_redis::redis::{Cmd, Value};
 use super::RedisStore;
 use super::entries::{bytes_of, lifetime, number};
 use super::failure::Failure;
-use super::scopes::{fence_of_all, generation};
+use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Generation, Id, Millis, RunId};
 use crate::key::Space;
@@ -49,7 +49,7 @@ impl RedisStore {
         keep: Millis,
     ) -> Result<Option<Id>, Failure> {
         let name = &Space::all_tenants(space.namespace());
-        let fence = &fence_of_all(name);
+        let fence = &Space::all_tenants_fence(space.namespace());
         let keep = &lifetime(keep).to_string();
         self.nodes
             .at(name, move |mut link| async move {

@@ -7,7 +7,7 @@ use super::entries::{bytes_of, lifetime, number};
 use super::failure::{Failure, Sign};
 use super::script::{Call, Script};
 use crate::entry::{Generation, Millis};
-use crate::key::ScopeNames;
+use crate::key::{ScopeNames, Space};
 use crate::store::types::nonce;
 use crate::store::{Generations, Invalidated, LeaseToken, Mode, StoreError};
 
@@ -130,7 +130,8 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let fences: Vec<String> = scopes.fences().collect();
         let all = scopes.all_tenants();
-        let all_fence = all.as_deref().map(fence_of_all);
+        let namespace = scopes.space().namespace();
+        let all_fence = all.as_ref().map(|_| Space::all_tenants_fence(namespace));
         let tenant = fences.iter().chain(scopes.generations()).map(String::as_str).collect();
         let jobs = [tenant, all_fence.iter().chain(&all).map(String::as_str).collect::<Vec<_>>()]
             .into_iter()
@@ -204,9 +205,4 @@ impl Job<'_> {
 /// A name of another type reads as nothing, which is how `MGET` has it too.
 pub(super) fn generation(value: Value) -> Generation {
     bytes_of(value).map_or(Generation::Missing, |stored| Generation::parse(&stored))
-}
-
-/// `gym:a:all` to `gym:b:all`: a namespace holds no colon.
-pub(super) fn fence_of_all(generation: &str) -> String {
-    generation.replacen(":a:", ":b:", 1)
 }

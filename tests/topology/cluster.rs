@@ -1,0 +1,231 @@
+//! A real cluster: three primaries with a replica each, and what can be done to it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::support::redis_server::{RedisServer, free_port};
+
+pub const PRIMARIES: usize = 3;
+
+/// Its nodes. Dropping it ends their processes.
+pub struct Cluster {
+    pub nodes: Vec<RedisServer>,
+    ids: Vec<String>,
+}
+
+impl Cluster {
+    /// Three primaries, each with a third of the slots, and three replicas.
+    pub fn start() -> Self {
+        let nodes: Vec<_> = (0..2 * PRIMARIES).map(|_| node()).collect();
+        let ids = nodes.iter().map(|node| text(&ask(node.port(), &["CLUSTER", "MYID"]))).collect();
+        let cluster = Self { nodes, ids };
+        let port = |at: usize| cluster.nodes[at].port();
+        for at in 0..2 * PRIMARIES {
+            let epoch = (at + 1).to_string();
+            ask(port(at), &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
+        }
+        for (at, (first, last)) in [(0, 5460), (5461, 10_922), (10_923, 16_383)].iter().enumerate()
+        {
+            let (first, last) = (first.to_string(), last.to_string());
+            ask(port(at), &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+        }
+        for other in &cluster.nodes[1..] {
+            let bus = field(&ask(other.port(), &["CONFIG", "GET", "cluster-port"]));
+            let to = other.port().to_string();
+            ask(port(0), &["CLUSTER", "MEET", "127.0.0.1", &to, &bus]);
+        }
+        for at in 0..2 * PRIMARIES {
+            until("everybody knows everybody", || {
+                ask(port(at), &["CLUSTER", "INFO"]).contains("cluster_known_nodes:6")
+            });
+        }
+        for at in PRIMARIES..2 * PRIMARIES {
+            let primary = &cluster.ids[at - PRIMARIES];
+            until("a replica has its primary", || {
+                ask(port(at), &["CLUSTER", "REPLICATE", primary]).starts_with("+OK")
+            });
+        }
+        cluster.settle();
+        cluster
+    }
+
+    /// `redis+cluster://…` with two of the nodes, one of them a replica.
+    pub fn url(&self) -> String {
+        let (one, other) = (self.nodes[1].port(), self.nodes[3].port());
+        format!("redis+cluster://127.0.0.1:{one},127.0.0.1:{other}")
+    }
+
+    /// Waits until all that run say that all is well, and replicas are in step.
+    pub fn settle(&self) {
+        for node in &self.nodes {
+            until("the cluster is well", || {
+                let Some(info) = try_ask(node.port(), &["CLUSTER", "INFO"]) else { return true };
+                let replication = ask(node.port(), &["INFO", "replication"]);
+                info.contains("cluster_state:ok")
+                    && (replication.contains("role:master")
+                        || replication.contains("master_link_status:up"))
+            });
+        }
+    }
+
+    /// Which of the nodes serves this name as a primary, as the others see it.
+    pub fn owner(&self, name: &str) -> usize {
+        let began = Instant::now();
+        loop {
+            for (at, node) in self.nodes.iter().enumerate() {
+                let role = try_ask(node.port(), &["INFO", "replication"]);
+                if role.is_some_and(|role| role.contains("role:master"))
+                    && ask(node.port(), &["EXISTS", name]).starts_with(':')
+                {
+                    return at;
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "nobody serves {name}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The slot of a name.
+    pub fn slot(&self, name: &str) -> u16 {
+        ask(self.nodes[0].port(), &["CLUSTER", "KEYSLOT", name])[1..].trim().parse().unwrap()
+    }
+
+    /// Begins to move a slot. `step` moves some names each time, until it answers that none is left.
+    pub fn moving(&self, slot: u16, from: usize, to: usize) -> Move<'_> {
+        let number = slot.to_string();
+        self.tell(to, &["CLUSTER", "SETSLOT", &number, "IMPORTING", &self.ids[from]]);
+        self.tell(from, &["CLUSTER", "SETSLOT", &number, "MIGRATING", &self.ids[to]]);
+        Move { cluster: self, slot: number, from, to }
+    }
+
+    /// Moves a slot from one end to the other.
+    pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        let moving = self.moving(slot, from, to);
+        while moving.step(20) {}
+        moving.end();
+    }
+
+    fn tell(&self, at: usize, command: &[&str]) {
+        let reply = ask(self.nodes[at].port(), command);
+        assert!(reply.starts_with("+OK"), "{command:?}: {reply}");
+    }
+}
+
+/// A slot on its way.
+pub struct Move<'a> {
+    cluster: &'a Cluster,
+    slot: String,
+    from: usize,
+    to: usize,
+}
+
+impl Move<'_> {
+    /// Moves up to so many names, and answers whether there were any.
+    pub fn step(&self, names: usize) -> bool {
+        let from = self.cluster.nodes[self.from].port();
+        let reply = ask(from, &["CLUSTER", "GETKEYSINSLOT", &self.slot, &names.to_string()]);
+        let names: Vec<&str> = reply
+            .split("\r\n")
+            .filter(|line| line.contains(':') && !line.starts_with('$'))
+            .collect();
+        if names.is_empty() {
+            return false;
+        }
+        let to = self.cluster.nodes[self.to].port().to_string();
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &to, "", "0", "5000", "KEYS"];
+        migrate.extend(names);
+        let reply = ask(from, &migrate);
+        assert!(reply.starts_with('+'), "{reply}");
+        true
+    }
+
+    /// Ends it: the slot is the other's. Names that have come meanwhile go too.
+    pub fn end(self) {
+        let owner = self.cluster.ids[self.to].as_str();
+        self.cluster.tell(self.to, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]);
+        let from = self.cluster.nodes[self.from].port();
+        until("the slot is given away", || {
+            while self.step(20) {}
+            ask(from, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]).starts_with("+OK")
+        });
+    }
+}
+
+fn node() -> RedisServer {
+    let bus = free_port().to_string();
+    RedisServer::with_args(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        "1000",
+        "--repl-diskless-sync-delay",
+        "0",
+        "--repl-ping-replica-period",
+        "1",
+    ])
+}
+
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// One command to one server, and its reply as it comes.
+pub fn ask(port: u16, command: &[&str]) -> String {
+    try_ask(port, command).unwrap_or_else(|| panic!("{port} does not answer {command:?}"))
+}
+
+/// The same, by somebody who has the password.
+pub fn ask_as(port: u16, password: &str, command: &[&str]) -> String {
+    let reply = converse(port, &[&["AUTH", password], command]);
+    let reply = reply.unwrap_or_else(|| panic!("{port} does not answer {command:?}"));
+    reply.strip_prefix("+OK\r\n").unwrap_or(&reply).to_owned()
+}
+
+/// `None` if nobody is there.
+pub fn try_ask(port: u16, command: &[&str]) -> Option<String> {
+    converse(port, &[command])
+}
+
+fn converse(port: u16, commands: &[&[&str]]) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    let mut request = String::new();
+    for command in commands {
+        request.push_str(&format!("*{}\r\n", command.len()));
+        for part in *command {
+            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+        }
+    }
+    // The reply to this, whatever it is, says that those before have ended.
+    request.push_str("*1\r\n$14\r\nthat_was_it_ok\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let (mut reply, mut piece) = (Vec::new(), [0; 16_384]);
+    loop {
+        let length = stream.read(&mut piece).ok().filter(|length| *length > 0)?;
+        reply.extend_from_slice(&piece[..length]);
+        let text = String::from_utf8_lossy(&reply);
+        let ends = ["-ERR unknown command 'that_was_it_ok'", "-NOAUTH"];
+        if let Some(end) = ends.iter().find_map(|end| text.rfind(end))
+            && text.ends_with("\r\n")
+        {
+            return Some(text[..end].to_owned());
+        }
+    }
+}
+
+/// The text of a bulk string.
+pub fn text(reply: &str) -> String {
+    reply.split("\r\n").nth(1).unwrap_or_default().to_owned()
+}
+
+/// The value in the answer of `CONFIG GET`.
+fn field(reply: &str) -> String {
+    reply.split("\r\n").nth(4).unwrap_or_default().to_owned()
+}

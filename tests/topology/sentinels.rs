@@ -1,0 +1,125 @@
+//! A real primary with two replicas, and three sentinels that watch it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::cluster::{ask_as, try_ask, until};
+use crate::support::redis_server::{RedisServer, free_port};
+
+pub const PASSWORD: &str = "of the sentinels";
+
+/// All of them. Dropping it ends their processes.
+pub struct Watched {
+    /// The first was the primary at the beginning.
+    pub servers: Vec<RedisServer>,
+    sentinels: Vec<Sentinel>,
+}
+
+struct Sentinel {
+    child: Child,
+    port: u16,
+    _dir: TempDir,
+}
+
+impl Watched {
+    /// The servers ask for the password `pw`, the sentinels for [`PASSWORD`].
+    pub fn start() -> Self {
+        let common =
+            ["--requirepass", "pw", "--masterauth", "pw", "--repl-diskless-sync-delay", "0"];
+        let primary = RedisServer::with_args(&common);
+        let port = primary.port().to_string();
+        let mut servers = vec![primary];
+        for _ in 0..2 {
+            let more = ["--replicaof", "127.0.0.1", &port, "--repl-ping-replica-period", "1"];
+            let args: Vec<&str> = common.iter().copied().chain(more).collect();
+            servers.push(RedisServer::with_args(&args));
+        }
+        for server in &servers[1..] {
+            until("a replica is in step", || {
+                info(server.port(), "replication").contains("master_link_status:up")
+            });
+        }
+        let sentinels: Vec<_> = (0..3).map(|_| Sentinel::start(&port)).collect();
+        let watched = Self { servers, sentinels };
+        for sentinel in &watched.sentinels {
+            until("sentinels know each other and the replicas", || {
+                let known = sentinel.ask(&["SENTINEL", "MASTER", "gym"]);
+                let value = |name: &str| {
+                    let mut lines = known.split("\r\n").skip_while(|line| *line != name);
+                    lines.nth(2).unwrap_or_default().to_owned()
+                };
+                value("num-slaves") == "2" && value("num-other-sentinels") == "2"
+            });
+        }
+        watched
+    }
+
+    /// `redis+sentinel://…`, with two of the sentinels and the servers' password.
+    pub fn url(&self) -> String {
+        let ports: Vec<u16> = self.sentinels.iter().map(|sentinel| sentinel.port).collect();
+        format!("redis+sentinel://:pw@127.0.0.1:{},127.0.0.1:{}/gym", ports[0], ports[1])
+    }
+
+    /// Which of the servers is the primary, as the sentinels see it.
+    pub fn primary(&self) -> usize {
+        let reply = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "gym"]);
+        let port: u16 = reply.split("\r\n").nth(4).unwrap().parse().unwrap();
+        self.servers.iter().position(|server| server.port() == port).unwrap()
+    }
+
+    /// Has another be the primary, while the one that is lives on.
+    pub fn fail_over(&self) {
+        let was = self.primary();
+        until("the sentinels begin a fail-over", || {
+            self.sentinels[0].ask(&["SENTINEL", "FAILOVER", "gym"]).starts_with("+OK")
+        });
+        until("another is the primary", || self.primary() != was);
+    }
+}
+
+impl Sentinel {
+    fn start(primary: &str) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let port = free_port();
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor gym 127.0.0.1 {primary} 2\n\
+             sentinel auth-pass gym pw\nsentinel down-after-milliseconds gym 800\n\
+             sentinel failover-timeout gym 4000\nrequirepass \"{PASSWORD}\"\n\
+             sentinel sentinel-pass \"{PASSWORD}\"\n",
+            dir.path().display()
+        );
+        let file = dir.path().join("sentinel.conf");
+        std::fs::write(&file, config).expect("its configuration");
+        let sentinel = Self { child: launch(&file), port, _dir: dir };
+        until("a sentinel answers", || try_ask(port, &["PING"]).is_some());
+        sentinel
+    }
+
+    fn ask(&self, command: &[&str]) -> String {
+        ask_as(self.port, PASSWORD, command)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn launch(file: &Path) -> Child {
+    Command::new("redis-server")
+        .arg(file)
+        .arg("--sentinel")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed")
+}
+
+fn info(port: u16, section: &str) -> String {
+    ask_as(port, "pw", &["INFO", section])
+}
