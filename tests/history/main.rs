@@ -15,8 +15,11 @@
 mod support;
 
 mod checker;
+#[path = "../topology/cluster.rs"]
+mod cluster;
 mod control;
 mod crash;
+mod fail_over;
 mod faults;
 mod fleet;
 mod readers;

@@ -1,5 +1,7 @@
 //! A real cluster: three primaries with a replica each, and what can be done to it.
 
+#![allow(dead_code, reason = "each test target uses a part")]
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -86,9 +88,34 @@ impl Cluster {
         }
     }
 
-    /// The slot of a name.
+    /// Whether it runs and serves slots, as it says itself.
+    pub fn is_primary(&self, at: usize) -> bool {
+        let role = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
+        role.is_some_and(|role| role.contains("role:master"))
+    }
+
+    /// A replica of this primary that runs.
+    pub fn replica_of(&self, primary: usize) -> usize {
+        let port = format!("master_port:{}\r\n", self.nodes[primary].port());
+        let began = Instant::now();
+        loop {
+            for (at, node) in self.nodes.iter().enumerate() {
+                let role = try_ask(node.port(), &["INFO", "replication"]);
+                if role.is_some_and(|role| role.contains(&port)) {
+                    return at;
+                }
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "it has no replica");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The slot of a name, as any node knows it.
     pub fn slot(&self, name: &str) -> u16 {
-        ask(self.nodes[0].port(), &["CLUSTER", "KEYSLOT", name])[1..].trim().parse().unwrap()
+        let replies =
+            self.nodes.iter().map(|node| try_ask(node.port(), &["CLUSTER", "KEYSLOT", name]));
+        let reply = replies.flatten().next().expect("some node runs");
+        reply[1..].trim().parse().unwrap()
     }
 
     /// Begins to move a slot. `step` moves some names each time, until it answers that none is left.

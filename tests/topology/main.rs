@@ -11,6 +11,7 @@ mod past;
 mod sentinel;
 mod sentinels;
 mod slots;
+mod throughput;
 mod traffic;
 
 use std::sync::Arc;

@@ -134,7 +134,11 @@ pub async fn stamp_is_refused_after_the_epoch_moved(store: &dyn Store) {
     let other = bench.tenant("5");
     let foreign = other.names("/users", &["path:/users"]);
     let answer = other.stamp(&foreign, &snapshot, &other.groups(["a"]), KEEP).await;
-    assert_eq!(answer, Stamped::Refused(Refusal::Epoch));
+    // Of several servers, another tenant's may be another one.
+    assert!(
+        matches!(answer, Stamped::Refused(Refusal::Epoch | Refusal::Run)),
+        "another tenant: {answer:?}"
+    );
 
     let snapshot = bench.granted(&names).await;
     bench.stamps(&names, &snapshot, &groups).await;

@@ -102,7 +102,7 @@ impl RedisStore {
     async fn move_each(&self, sets: &[Moving<'_>], mode: &[u8]) -> Result<usize, Failure> {
         let mut moved = 0;
         for set in sets {
-            let (generations, epochs) = set.names.split_at(set.generations);
+            let (generations, epochs) = set.names.split_at(set.generations.min(set.names.len()));
             for (part, generations) in [(epochs, 0), (generations, 1)] {
                 for name in part.chunks(1) {
                     let job = Moving { names: name, generations }.job(mode);

@@ -1,0 +1,99 @@
+//! The same on a cluster, whose primaries change and die, and whose slots move.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use fastrand::Rng;
+use tower_response_cache::{NearCache, Store};
+
+use crate::checker::History;
+use crate::cluster::{Cluster, PRIMARIES, ask, try_ask, until};
+use crate::fleet::{Fleet, INSTANCES, near_store, redis_store};
+use crate::runs::{conclude, seed};
+use crate::source::all_keys;
+use crate::traffic::Traffic;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_that_fails_over() {
+    run("on_a_cluster_that_fails_over", |url| Arc::new(redis_store(url, false))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_that_fails_over_with_strict_near_caches() {
+    let name = "on_a_cluster_that_fails_over_with_strict_near_caches";
+    run(name, |url| Arc::new(near_store(url, NearCache::strict()))).await;
+}
+
+async fn run(name: &str, store: impl Fn(&str) -> Arc<dyn Store>) {
+    let cluster = Cluster::start();
+    let url = cluster.url();
+    let fleet = Fleet::new((0..INSTANCES).map(|_| store(&url)));
+    let mut rng = Rng::with_seed(seed());
+    let stop = Arc::new(AtomicBool::new(false));
+    let harm = {
+        let (stop, history, rng) = (Arc::clone(&stop), Arc::clone(&fleet.history), rng.fork());
+        tokio::task::spawn_blocking(move || harm(cluster, &stop, &history, rng))
+    };
+    let mut clients = Traffic::full().start(&fleet, &mut rng);
+    let left = tokio::time::sleep(Duration::from_secs(6));
+    tokio::select! {
+        () = left => {}
+        ended = clients.join_next() => panic!("clients go on until they are aborted: {ended:?}"),
+    }
+    stop.store(true, Ordering::Relaxed);
+    clients.shutdown().await;
+    let cluster = harm.await.unwrap();
+    conclude(name, &fleet).await;
+    drop(cluster);
+}
+
+/// Does harm until told to stop, and leaves the cluster in good health.
+fn harm(mut cluster: Cluster, stop: &AtomicBool, history: &History, mut rng: Rng) -> Cluster {
+    let tenants: Vec<String> = all_keys().map(|key| key.tenant.to_owned()).collect();
+    let mut dead = None;
+    while !stop.load(Ordering::Relaxed) {
+        let tenant = &tenants[rng.usize(..tenants.len())];
+        let name = match rng.u8(..3) {
+            0 => "history:a:all".to_owned(),
+            _ => format!("history:e:{{{tenant}}}:x"),
+        };
+        let owner = cluster.owner(&name);
+        match (rng.u8(..4), dead) {
+            (0, None) => {
+                history.fault("kill a primary");
+                cluster.nodes[owner].kill();
+                cluster.owner(&name);
+                dead = Some(owner);
+            }
+            (0 | 1, Some(node)) => {
+                history.fault("bring it back");
+                cluster.nodes[node].restart();
+                cluster.settle();
+                dead = None;
+            }
+            (1, None) => {
+                history.fault("fail over");
+                let replica = cluster.replica_of(owner);
+                ask(cluster.nodes[replica].port(), &["CLUSTER", "FAILOVER"]);
+                until("the replica is the primary", || cluster.is_primary(replica));
+                cluster.settle();
+            }
+            _ => {
+                history.fault("move a slot");
+                let others =
+                    (0..2 * PRIMARIES).filter(|at| *at != owner && cluster.is_primary(*at));
+                let others: Vec<usize> = others.collect();
+                let to = others[rng.usize(..others.len())];
+                cluster.move_slot(cluster.slot(&name), owner, to);
+            }
+        }
+        std::thread::sleep(Duration::from_millis(rng.u64(20..200)));
+    }
+    if let Some(node) = dead {
+        cluster.nodes[node].restart();
+    }
+    cluster.settle();
+    debug_assert!(try_ask(cluster.nodes[0].port(), &["PING"]).is_some());
+    cluster
+}
