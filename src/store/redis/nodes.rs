@@ -36,6 +36,9 @@ pub(super) struct Nodes {
 pub(super) struct Shared {
     pub(super) kit: Kit,
     map: RwLock<Arc<Map>>,
+    /// Slots that have moved since the map was drawn: the second step of a request must not go where
+    /// the first was sent away from.
+    moved: RwLock<HashMap<Slot, Arc<Node>>>,
     /// Every node by its address: those on the map, and those that a node has named since.
     known: Mutex<HashMap<Arc<str>, Arc<Node>>>,
     /// Rounds of the lookout, and how the last one failed if it did.
@@ -65,6 +68,7 @@ impl Nodes {
             Arc::new(Shared {
                 kit,
                 map: RwLock::new(Arc::new(map)),
+                moved: RwLock::default(),
                 known: Mutex::default(),
                 rounds: watch::Sender::new(None),
                 turns: Turns::default(),
@@ -103,7 +107,7 @@ impl Nodes {
 
     /// The node that serves this name, if that is known or can be found out.
     pub(super) async fn node_of(&self, name: &str) -> Result<Arc<Node>, Failure> {
-        if let Some(node) = self.map().node_of(name) {
+        if let Some(node) = self.shared.node_of(name) {
             return Ok(node);
         }
         let mut rounds = self.shared.rounds.subscribe();
@@ -164,10 +168,12 @@ impl Nodes {
             }
             Sign::Turn(turn) => {
                 self.shared.turns.count(turn.asking);
+                let node = self.shared.node_at(&turn.host, turn.port)?;
                 if !turn.asking {
+                    let slot = Slot::for_key(name);
+                    self.shared.moved.write().insert(slot, Arc::clone(&node));
                     self.shared.kit.trouble.tell();
                 }
-                let node = self.shared.node_at(&turn.host, turn.port)?;
                 let link = link_to(&node, surely).await?.asking(turn.asking);
                 // No further: whoever is sent on and on would do better without a cache.
                 step(link).await.map_err(Failure::passing)
@@ -284,7 +290,19 @@ impl Shared {
         map.slots = Some(slots);
         self.known.lock().retain(|address, _| places.contains_key(address));
         *self.map.write() = Arc::new(map);
+        self.moved.write().clear();
         Ok(())
+    }
+
+    fn node_of(&self, name: &str) -> Option<Arc<Node>> {
+        let moved = self.moved.read();
+        if !moved.is_empty()
+            && let Some(node) = moved.get(&Slot::for_key(name))
+        {
+            return Some(Arc::clone(node));
+        }
+        drop(moved);
+        self.map.read().node_of(name)
     }
 
     /// Every node that is known, as host and port.
