@@ -171,7 +171,7 @@ async fn a_node_of_a_cluster() {
     app.read("42").await.assert_bypass("store");
     let names = Names::new(&Space::new(&Arc::from("gym"), "4"), "GET", "/users");
     let error = connect(&server).await.lookup(&names).await.unwrap_err();
-    assert_says(&error, &address(&server), &["a node of a cluster", "a single server"]);
+    assert_says(&error, &address(&server), &["a node of a cluster", "redis+cluster://"]);
     // One that has all of it can do what no rule for all tenants asks of it.
     tell(&server, "CLUSTER ADDSLOTSRANGE 0 16383");
     app.write("42", "new").await;

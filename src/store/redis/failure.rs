@@ -164,7 +164,11 @@ fn advice(error: &RedisError) -> Option<&'static str> {
         "LOADING" => "it is reading its data and will be there when it has",
         "OOM" => "raise `maxmemory`, or choose a `maxmemory-policy` that evicts (docs/REDIS.md)",
         "MISCONF" => "it can't save to its disk, and so takes no writes: mend that",
-        "TRYAGAIN" | "CLUSTERDOWN" => "the cluster is changing, and will have settled down soon",
+        "TRYAGAIN" => "the slot is moving, and will have arrived soon",
+        "CLUSTERDOWN" => {
+            "it is a node of a cluster that is not whole; the URL of a cluster begins with \
+             `redis+cluster://`"
+        }
         "MOVED" | "ASK" | "CROSSSLOT" => {
             "it is a node of a cluster: the URL must begin with `redis+cluster://`"
         }

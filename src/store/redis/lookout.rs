@@ -151,7 +151,7 @@ impl Asker {
                 let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);
                 let ranges = read_slots(self.refusal(slots)?, host);
                 let ranges = ranges.ok_or_else(|| self.nonsense("CLUSTER SLOTS"))?;
-                shared.draw(&ranges)
+                shared.draw(ranges)
             }
             Question::Primary(Sentinels { service, .. }) => {
                 let [primary] = self.send(&ask_sentinel(service)).await?;

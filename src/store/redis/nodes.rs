@@ -59,6 +59,8 @@ pub(super) struct Map {
     pub(super) nodes: Vec<Arc<Node>>,
     /// In a cluster, the place of each slot's node.
     slots: Option<HashMap<Slot, usize>>,
+    /// What it was drawn from.
+    ranges: Vec<Range>,
 }
 
 impl Nodes {
@@ -77,7 +79,7 @@ impl Nodes {
         let question = match target {
             Target::Server(address) => {
                 let nodes = vec![Arc::new(kit.node(address))];
-                let shared = shared(kit, Map { nodes, slots: None });
+                let shared = shared(kit, Map { nodes, ..Map::default() });
                 return Self { shared, lookout: None };
             }
             Target::Cluster(seeds) => Question::Slots(seeds),
@@ -275,11 +277,24 @@ impl Shared {
 
     /// Draws the map of a cluster anew. Whoever isn't on it is let go, with its feed: it may have
     /// been cut off from the rest.
-    pub(super) fn draw(&self, ranges: &[Range]) -> Result<(), Failure> {
+    pub(super) fn draw(&self, ranges: Vec<Range>) -> Result<(), Failure> {
+        let was = Arc::clone(&self.map.read());
+        if was.slots.is_none() || was.ranges != ranges {
+            let map = Arc::new(self.drawn(ranges)?);
+            self.map.write().clone_from(&map);
+        }
+        let map = self.map.read();
+        let is_on_it = |address: &Arc<str>| map.nodes.iter().any(|node| node.address() == address);
+        self.known.lock().retain(|address, _| is_on_it(address));
+        self.moved.write().clear();
+        Ok(())
+    }
+
+    fn drawn(&self, ranges: Vec<Range>) -> Result<Map, Failure> {
         let mut map = Map::default();
         let mut slots = HashMap::with_capacity(16_384);
         let mut places = HashMap::new();
-        for range in ranges {
+        for range in &ranges {
             let node = self.node_at(&range.host, range.port)?;
             let place = *places.entry(Arc::clone(node.address())).or_insert_with(|| {
                 map.nodes.push(node);
@@ -288,10 +303,8 @@ impl Shared {
             slots.extend(range.slots.clone().filter_map(Slot::new).map(|slot| (slot, place)));
         }
         map.slots = Some(slots);
-        self.known.lock().retain(|address, _| places.contains_key(address));
-        *self.map.write() = Arc::new(map);
-        self.moved.write().clear();
-        Ok(())
+        map.ranges = ranges;
+        Ok(map)
     }
 
     fn node_of(&self, name: &str) -> Option<Arc<Node>> {
@@ -317,7 +330,7 @@ impl Shared {
         if is_new {
             tracing::info!(address = %node.address(), "this is the primary of Redis now");
             self.known.lock().retain(|address, _| address == node.address());
-            *self.map.write() = Arc::new(Map { nodes: vec![node], slots: None });
+            *self.map.write() = Arc::new(Map { nodes: vec![node], ..Map::default() });
         }
         Ok(())
     }
