@@ -24,6 +24,8 @@ mod faults;
 mod fleet;
 mod readers;
 mod runs;
+#[path = "../topology/sentinels.rs"]
+mod sentinels;
 mod source;
 mod traffic;
 mod writers;

@@ -1,5 +1,7 @@
 //! A real primary with two replicas, and three sentinels that watch it.
 
+#![allow(dead_code, reason = "each test target uses a part")]
+
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -67,6 +69,18 @@ impl Watched {
         let reply = self.sentinels[0].ask(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "gym"]);
         let port: u16 = reply.split("\r\n").nth(4).unwrap().parse().unwrap();
         self.servers.iter().position(|server| server.port() == port).unwrap()
+    }
+
+    /// Waits until all servers run, and all but the primary are replicas in step.
+    pub fn settle(&self) {
+        let primary = self.servers[self.primary()].port();
+        for server in self.servers.iter().filter(|server| server.port() != primary) {
+            until("everybody follows the primary", || {
+                let info = info(server.port(), "replication");
+                info.contains("master_link_status:up")
+                    && info.contains(&format!("master_port:{primary}"))
+            });
+        }
     }
 
     /// Has another be the primary, while the one that is lives on.

@@ -134,9 +134,8 @@ impl RedisStore {
             let address = Arc::clone(link.address());
             let mut exists = cmd("EXISTS");
             exists.arg(name);
-            let failure = match link.command(&exists).await {
-                Ok(_) => return Ok(Owner { address, heir: None }),
-                Err(failure) => failure,
+            let Err(failure) = link.command(&exists).await else {
+                return Ok(Owner { address, heir: None });
             };
             match failure.sign() {
                 Sign::Turn(turn) if turn.asking => {
