@@ -178,7 +178,7 @@ async fn a_user_with_few_permissions_has_a_feed() {
     here.until_near().await;
     let there = Instance::new(&server.url(), None, &source).await;
     there.app.put("4", "/users/42", "new").await;
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(here.app.get("4", "/users/42").await.text(), "4/42=new");
 }
 

@@ -88,7 +88,9 @@ impl Target {
             let number = database.parse().map_err(|_| bad(kind))?;
             login.database.get_or_insert(number);
         }
-        let theirs = Login { credentials: sentinel.cloned(), database: None, ..login.clone() };
+        let mut theirs = login.clone();
+        theirs.credentials = sentinel.cloned();
+        theirs.database = None;
         let sentinels = addresses(&Access { scheme, login: theirs }, &places)?;
         let service = percent_encoding::percent_decode_str(service)
             .decode_utf8()
