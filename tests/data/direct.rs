@@ -58,7 +58,7 @@ on_each_store! {
             })
         };
         let router = axum::Router::new().route("/slow", handler).layer(cache.layer());
-        let app = crate::support::app::App { router, cache: cache.clone(), source: Default::default() };
+        let app = crate::support::app::App { router, cache: cache.clone(), source: crate::support::app::Source::default() };
         let answer = app.send(crate::support::app::request(Method::PUT, "4", "/slow")).await;
         assert_eq!(answer.status, StatusCode::NO_CONTENT);
         gym.set("slow:1", HOUR, &3).await.unwrap();

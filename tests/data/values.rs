@@ -15,6 +15,11 @@ struct User {
     roles: Vec<String>,
 }
 
+#[derive(Deserialize)]
+struct Hours {
+    open: String,
+}
+
 fn user() -> User {
     User { id: 42, name: "Ada \u{1f600} \"\\".to_owned(), roles: Vec::new() }
 }
@@ -56,8 +61,6 @@ on_each_store! {
         cache.settled().await;
         let never = async || Err("fetched again");
         assert_eq!(gym.get_or_fetch_json("hours", HOUR, never).await.unwrap(), hours);
-        #[derive(Deserialize)]
-        struct Hours { open: String }
         assert_eq!(gym.get::<Hours>("hours").await.unwrap().unwrap().open, "06:00");
     }
 
@@ -123,7 +126,7 @@ on_each_store! {
         }
         // A response under the same text is another entry.
         let router = axum::Router::new().route("/users", axum::routing::get(async || "response"));
-        let app = crate::support::app::App { router: router.layer(cache.layer()), cache: cache.clone(), source: Default::default() };
+        let app = crate::support::app::App { router: router.layer(cache.layer()), cache: cache.clone(), source: crate::support::app::Source::default() };
         assert_eq!(app.get("4", "/users?role=member").await.text(), "response");
         assert_eq!(app.get_settled("4", "/users?role=member").await.text(), "response");
         assert_eq!(gym.get::<String>("users:member").await.unwrap().as_deref(), Some("value"));
