@@ -192,6 +192,7 @@ impl RedisStoreBuilder {
             near,
             namespaces: watch::Sender::default(),
             trouble: Trouble::default(),
+            ids: Arc::default(),
         };
         Ok(RedisStore::new(Nodes::new(kit, target)))
     }

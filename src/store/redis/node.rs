@@ -1,6 +1,7 @@
 //! One primary: the ways to it, and what it tells.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -35,6 +36,8 @@ pub(super) struct Kit {
     /// Of which namespaces the nodes are to tell.
     pub(super) namespaces: watch::Sender<Vec<Arc<str>>>,
     pub(super) trouble: Trouble,
+    /// The last id of a connection.
+    pub(super) ids: Arc<AtomicU64>,
 }
 
 /// A primary.
@@ -61,6 +64,7 @@ impl Kit {
             self.clustered,
             Arc::clone(&self.clock),
             self.trouble.clone(),
+            Arc::clone(&self.ids),
         ));
         for namespace in &*self.namespaces.borrow() {
             server.check_soon(namespace);

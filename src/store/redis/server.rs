@@ -29,9 +29,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// time, up to half as long again.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The ids of connections, which are told apart whatever server they lead to.
-static IDS: AtomicU64 = AtomicU64::new(1);
-
 /// How many commands may wait for the socket before a sender has to wait.
 const QUEUE: usize = 1024;
 
@@ -47,6 +44,8 @@ pub(super) struct Server {
     pub(super) clustered: bool,
     pub(super) clock: Arc<ServerClock>,
     trouble: Trouble,
+    /// Of the store's connections, whatever server they lead to.
+    ids: Arc<AtomicU64>,
     connections: AtomicU64,
     open: Mutex<Vec<Weak<Life>>>,
     /// When the last attempt's failure stops being told to others, and what it was.
@@ -66,6 +65,7 @@ impl Server {
         clustered: bool,
         clock: Arc<ServerClock>,
         trouble: Trouble,
+        ids: Arc<AtomicU64>,
     ) -> Self {
         let address = Arc::clone(way.shown());
         Self {
@@ -76,6 +76,7 @@ impl Server {
             clustered,
             clock,
             trouble,
+            ids,
             connections: AtomicU64::new(0),
             open: Mutex::new(Vec::new()),
             failed: Mutex::new(None),
@@ -130,7 +131,7 @@ impl Server {
         let (mut inner, driver) = self.way.open(config).await?;
         let (run, digests) = self.greet(&mut inner).await?;
         self.connections.fetch_add(1, Ordering::SeqCst);
-        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        let id = self.ids.fetch_add(1, Ordering::Relaxed) + 1;
         let address = Arc::clone(&self.address);
         let proof = Proof::new(self.trust_restarts);
         let silence = Silence::new(Instant::now());
