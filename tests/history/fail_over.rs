@@ -78,7 +78,7 @@ async fn behind_sentinels_while_primaries_die() {
                 let primary = watched.primary();
                 watched.servers[primary].kill();
                 until("another is the primary", || watched.primary() != primary);
-                std::thread::sleep(Duration::from_millis(1000));
+                std::thread::sleep(Duration::from_secs(1));
                 history.fault("bring it back");
                 watched.servers[primary].restart();
                 watched.settle();

@@ -2,7 +2,8 @@
 
 #![allow(dead_code, reason = "each test target uses a part")]
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -229,9 +230,9 @@ fn converse(port: u16, commands: &[&[&str]]) -> Option<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let mut request = String::new();
     for command in commands {
-        request.push_str(&format!("*{}\r\n", command.len()));
+        let _ = write!(request, "*{}\r\n", command.len());
         for part in *command {
-            request.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+            let _ = write!(request, "${}\r\n{part}\r\n", part.len());
         }
     }
     // The reply to this, whatever it is, says that those before have ended.
