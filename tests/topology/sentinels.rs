@@ -58,10 +58,13 @@ impl Watched {
         watched
     }
 
-    /// `redis+sentinel://…`, with two of the sentinels and the servers' password.
+    /// `redis+sentinel://…`, with the sentinels and the servers' password.
     pub fn url(&self) -> String {
         let ports: Vec<u16> = self.sentinels.iter().map(|sentinel| sentinel.port).collect();
-        format!("redis+sentinel://:pw@127.0.0.1:{},127.0.0.1:{}/gym", ports[0], ports[1])
+        format!(
+            "redis+sentinel://:pw@127.0.0.1:{},127.0.0.1:{},127.0.0.1:{}/gym",
+            ports[0], ports[1], ports[2]
+        )
     }
 
     /// Which of the servers is the primary, as the sentinels see it.

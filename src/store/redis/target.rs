@@ -1,5 +1,7 @@
 //! What a URL is of: a server, a cluster, or a service that sentinels watch.
 
+use std::sync::Arc;
+
 use super::address::{Address, Login, misuse};
 use super::failure::Failure;
 
@@ -13,8 +15,8 @@ pub(super) enum Target {
 
 /// Who knows where the primary is.
 pub(super) struct Sentinels {
-    pub(super) sentinels: Vec<Address>,
-    pub(super) service: String,
+    pub(super) sentinels: Vec<Arc<Address>>,
+    pub(super) service: Arc<str>,
 }
 
 /// How the servers are connected to that others have named.
@@ -95,7 +97,8 @@ impl Target {
         let service = percent_encoding::percent_decode_str(service)
             .decode_utf8()
             .map_err(|_| bad(kind))?
-            .into_owned();
+            .into();
+        let sentinels = sentinels.into_iter().map(Arc::new).collect();
         Ok((Self::Sentinel(Sentinels { sentinels, service }), Access { scheme, login }))
     }
 }
@@ -163,7 +166,7 @@ mod tests {
         let url = "redis+sentinel://:pw@one:26379,two:26379/my%20db/3";
         let (target, access) = read(url).ok().unwrap();
         let Target::Sentinel(target) = target else { panic!("sentinels") };
-        assert_eq!((target.service.as_str(), target.sentinels.len()), ("my db", 2));
+        assert_eq!((&*target.service, target.sentinels.len()), ("my db", 2));
         assert_eq!(access.login.database, Some(3));
         assert_eq!(access.login.credentials, Some((String::new(), "pw".to_owned())));
     }

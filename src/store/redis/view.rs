@@ -29,11 +29,25 @@ pub(super) fn cluster_info() -> Cmd {
     info
 }
 
-/// The question to a sentinel.
+/// The question to a sentinel. The epoch first: what changes in between is taken for older than it is.
 pub(super) fn ask_sentinel(service: &str) -> Pipeline {
-    let mut question = Pipeline::with_capacity(1);
+    let mut question = Pipeline::with_capacity(2);
+    question.cmd("SENTINEL").arg("MASTER").arg(service);
     question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(service);
     question
+}
+
+/// The epoch of what a sentinel knows of the service: each fail-over has a higher one. 0 if it
+/// doesn't say.
+pub(super) fn read_epoch(reply: &Value) -> u64 {
+    let Value::Map(fields) = reply else { return 0 };
+    let text = |value: &Value| match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    };
+    let epoch = fields.iter().find(|(name, _)| text(name).as_deref() == Some("config-epoch"));
+    epoch.and_then(|(_, value)| text(value)?.parse().ok()).unwrap_or(0)
 }
 
 /// Sees that the cluster is whole as this node knows it.
@@ -150,6 +164,14 @@ mod tests {
         let reply = Value::Array(vec![bulk("::1"), bulk("6379")]);
         assert_eq!(read_primary(reply), Some(Some(("::1".to_owned(), 6379))));
         assert_eq!(read_primary(Value::Nil), Some(None));
+        let known =
+            Value::Map(vec![(bulk("name"), bulk("gym")), (bulk("config-epoch"), bulk("7"))]);
+        assert_eq!(read_epoch(&known), 7);
+        for odd in
+            [Value::Nil, Value::Map(vec![]), Value::Map(vec![(bulk("config-epoch"), bulk("x"))])]
+        {
+            assert_eq!(read_epoch(&odd), 0);
+        }
     }
 
     #[test]
