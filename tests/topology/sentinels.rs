@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -74,16 +75,22 @@ impl Watched {
         self.servers.iter().position(|server| server.port() == port).unwrap()
     }
 
-    /// Waits until all servers run, and all but the primary are replicas in step.
+    /// Waits until all servers run, and all but the primary are replicas in step. One that has come
+    /// back as the primary that it was is told after a while: sentinels take their time.
     pub fn settle(&self) {
-        let primary = self.servers[self.primary()].port();
-        for server in self.servers.iter().filter(|server| server.port() != primary) {
-            until("everybody follows the primary", || {
+        let began = Instant::now();
+        until("everybody follows the primary", || {
+            let primary = self.servers[self.primary()].port();
+            self.servers.iter().filter(|server| server.port() != primary).all(|server| {
                 let info = info(server.port(), "replication");
+                if info.contains("role:master") && began.elapsed() > Duration::from_secs(2) {
+                    let port = primary.to_string();
+                    ask_as(server.port(), "pw", &["REPLICAOF", "127.0.0.1", &port]);
+                }
                 info.contains("master_link_status:up")
                     && info.contains(&format!("master_port:{primary}"))
-            });
-        }
+            })
+        });
     }
 
     /// Has another be the primary, while the one that is lives on.
