@@ -121,14 +121,14 @@ impl Watchers {
     /// Asks all of them at once, and believes the one who knows most: after a fail-over some know
     /// it seconds after others, and the old primary may be back by then.
     async fn primary(&mut self, shared: &Shared, question: &Sentinels) -> Result<(), Failure> {
-        let mut asked = JoinSet::new();
+        let mut answering = JoinSet::new();
         for (at, address) in question.sentinels.iter().enumerate() {
             let (asker, limit) = (self.askers.remove(&at), shared.kit.connect_timeout);
             let (address, service) = (Arc::clone(address), Arc::clone(&question.service));
-            asked.spawn(async move { (at, consult(asker, &address, &service, limit).await) });
+            answering.spawn(async move { (at, consult(asker, &address, &service, limit).await) });
         }
         let (mut best, mut answers, mut failure) = (None::<Primary>, 0, None::<Failure>);
-        while let Some(answer) = asked.join_next().await {
+        while let Some(answer) = answering.join_next().await {
             match answer {
                 Ok((at, Ok((asker, primary)))) => {
                     self.askers.insert(at, asker);
