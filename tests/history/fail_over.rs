@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tower_response_cache::{NearCache, RedisStore, Store};
 
 use crate::checker::History;
-use crate::cluster::{Cluster, PRIMARIES, ask, until};
+use crate::cluster::{Cluster, PRIMARIES, until};
 use crate::fleet::{Fleet, INSTANCES, near_store, redis_store};
 use crate::runs::{conclude, seed};
 use crate::sentinels::{PASSWORD, Watched};
@@ -131,8 +131,7 @@ fn harm(mut cluster: Cluster, stop: &AtomicBool, history: &History, mut rng: Rng
             (1, None) => {
                 history.fault("fail over");
                 let replica = cluster.replica_of(owner);
-                ask(cluster.nodes[replica].port(), &["CLUSTER", "FAILOVER"]);
-                until("the replica is the primary", || cluster.is_primary(replica));
+                cluster.fail_over(replica);
                 cluster.settle();
             }
             _ => {

@@ -59,7 +59,7 @@ on_each_store! {
             (format!("/users/1?{}", many(65)), "too-many-parameters"),
             (format!("/users/1?{}", "&".repeat(64)), "too-many-parameters"),
             // Those of which the route knows nothing count too: somebody has to read them.
-            (format!("/list?{}role=a", many(64)), "too-many-parameters"),
+            (format!("/list?{}&role=a", many(64)), "too-many-parameters"),
         ] {
             twin.ask(Asked::get(&target)).await.assert_bypass(why);
             twin.ask(Asked::get(&target)).await.assert_bypass(why);

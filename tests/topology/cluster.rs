@@ -127,6 +127,19 @@ impl Cluster {
         Move { cluster: self, slot: number, from, to }
     }
 
+    /// Makes this replica the primary, in agreement with the one that is. Such an attempt may come to
+    /// nothing: a server gives it up after five seconds.
+    pub fn fail_over(&self, replica: usize) {
+        let mut asked: Option<Instant> = None;
+        until("the replica is the primary", || {
+            if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
+                ask(self.nodes[replica].port(), &["CLUSTER", "FAILOVER"]);
+                asked = Some(Instant::now());
+            }
+            self.is_primary(replica)
+        });
+    }
+
     /// Moves a slot from one end to the other.
     pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
         let moving = self.moving(slot, from, to);
