@@ -28,6 +28,7 @@ pin_project! {
     #[project = KindProject]
     enum Kind<F, R: Body, E> {
         Pass { #[pin] inner: F },
+        Ready { answer: Option<Response<ResponseBody<R>>> },
         Flow { flow: Flow<R, E> },
     }
 }
@@ -35,6 +36,10 @@ pin_project! {
 impl<F, R: Body, E> ResponseFuture<F, R, E> {
     pub(crate) fn pass(inner: F) -> Self {
         Self { kind: Kind::Pass { inner } }
+    }
+
+    pub(crate) fn ready(answer: Response<ResponseBody<R>>) -> Self {
+        Self { kind: Kind::Ready { answer: Some(answer) } }
     }
 
     pub(crate) fn flow(
@@ -50,10 +55,16 @@ where
 {
     type Output = Result<Response<ResponseBody<R>>, E>;
 
+    /// # Panics
+    ///
+    /// If polled again after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
             KindProject::Pass { inner } => {
                 inner.poll(cx).map(|answer| answer.map(|response| response.map(ResponseBody::pass)))
+            }
+            KindProject::Ready { answer } => {
+                Poll::Ready(Ok(answer.take().expect("polled after completion")))
             }
             KindProject::Flow { flow } => flow.as_mut().poll(cx),
         }

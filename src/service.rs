@@ -1,6 +1,7 @@
 //! The service: decides in `call` which way a request goes.
 
 use std::mem;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -71,6 +72,21 @@ where
         let (parts, body) = request.into_parts();
         let admission = flow::admit(shared, &parts, has_content(&parts, &body), prefix, matched);
         let mut request = Request::from_parts(parts, body);
+        let span = admission.span();
+        let (admission, seen) = match admission {
+            Admission::Read(mut read) => {
+                match span.in_scope(|| flow::at_once(shared, &mut read, request.headers())) {
+                    ControlFlow::Continue(seen) => (Admission::Read(read), seen),
+                    ControlFlow::Break(response) => {
+                        // Nobody calls the instance that was polled ready: whatever makes it so is given
+                        // back.
+                        self.inner = self.inner.clone();
+                        return ResponseFuture::ready(response);
+                    }
+                }
+            }
+            other => (other, None),
+        };
         if let Some(route) = admission.route() {
             // Now that the tenant and the key have been read.
             route.removed.remove_from(request.headers_mut());
@@ -80,10 +96,9 @@ where
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
         let origin = Origin::new(mem::replace(&mut self.inner, clone), request);
-        let span = admission.span();
         match admission {
             Admission::Read(read) => {
-                ResponseFuture::flow(flow::read(shared, read, origin).instrument(span))
+                ResponseFuture::flow(flow::read(shared, read, seen, origin).instrument(span))
             }
             Admission::Content(read) => {
                 let replayer = self.replayers.of::<B>();

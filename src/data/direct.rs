@@ -28,7 +28,7 @@ impl TenantCache {
     ) -> Result<Option<T>, DataError> {
         let mut read = self.read(&key.into(), Duration::ZERO.into())?;
         let found = value::look(self.shared(), &mut read).await?;
-        Ok(found.as_ref().and_then(decode))
+        Ok(found.and_then(|entry| decode(&entry)))
     }
 
     /// The values under these keys, in their order; they are asked for together.

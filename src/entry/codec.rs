@@ -291,7 +291,7 @@ impl<'a> Reader<'a> {
         // number of fields the map grows only with what has been read.
         const USUAL: usize = 32;
         let count = self.count(2)?;
-        let mut headers = HeaderMap::with_capacity(count.min(USUAL));
+        let mut headers = HeaderMap::with_capacity(count.min(USUAL) + Entry::ROOM);
         for _ in 0..count {
             let (name, sensitive) = self.name()?;
             let length = self.count(1)?;

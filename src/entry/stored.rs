@@ -37,6 +37,24 @@ pub struct Entry {
     pub body: Bytes,
 }
 
+impl Entry {
+    /// What it takes in memory beside the bytes that it was decoded from, roughly.
+    pub(crate) fn overhead(&self) -> usize {
+        // What a map of fields has for each, and a hash table's room to spare.
+        const FIELD: usize = 144;
+        let content = match &self.content {
+            Content::Response { headers, .. } => (headers.len() + Self::ROOM) * FIELD,
+            Content::Value => 0,
+            Content::Varies(names) => names.len() * size_of::<HeaderName>(),
+        };
+        let tags = self.tags.iter().map(|(tag, _)| tag.len() + size_of::<(String, Id)>());
+        size_of::<Self>() + self.head.stamps.len() * Id::LEN + content + tags.sum::<usize>()
+    }
+
+    /// How many fields a decoded response has room for, beside its own.
+    pub(super) const ROOM: usize = 3;
+}
+
 /// What the body of an [`Entry`] belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {

@@ -16,6 +16,7 @@ use crate::policy::{
     CLIENT_FIELDS, CachedRoute, OwnWrites, Query, ReadMethod, Source, TARGET_FIELDS, Tenant, Users,
     WriteRule,
 };
+use crate::protocol::Glance;
 use crate::telemetry::Bypass;
 
 /// What the cache would do with a request, without the store having been asked.
@@ -242,7 +243,8 @@ fn looked_up(shared: &Shared, parts: &Parts, path: &str, mut read: Read) -> Look
 
 /// The headers of the request that are in the key since they were sent.
 fn in_key_if_sent(route: &CachedRoute, parts: &Parts) -> Vec<HeaderName> {
-    let mut found: Vec<_> = route.keyed_if_sent.found(&parts.headers).cloned().collect();
+    let fields = Glance::of(&parts.headers);
+    let mut found: Vec<_> = route.keyed_if_sent.found(fields).cloned().collect();
     if route.keyed_if_sent.has_host() && parts.headers.contains_key(HOST) {
         found.push(HOST);
     }

@@ -1,5 +1,6 @@
 //! Which route, which tenant, which key; or why not.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -31,7 +32,7 @@ use crate::policy::{
     CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users, overrides_method,
 };
 use crate::protocol::serve::request_control;
-use crate::protocol::{Fwd, RequestBypass, is_ambiguous};
+use crate::protocol::{Fwd, Glance, RequestBypass};
 use crate::telemetry::{Bypass, span};
 
 /// Which way a request on a configured route goes.
@@ -157,11 +158,12 @@ pub(super) fn admit_read(
 ) -> Result<Read, Bypass> {
     let rfc9111 = shared.settings.attitude == Attitude::Rfc9111;
     let route = &shared.rules.routes[index];
-    if overrides_method(&parts.headers) {
+    let fields = Glance::of(&parts.headers);
+    if overrides_method(&fields) {
         return Err(Bypass::MethodOverride);
     }
-    let wishes = wishes_of(&parts.headers);
-    let mut alone = match bypass_on(route, parts, wishes.as_deref())? {
+    let wishes = wishes_of(&fields);
+    let mut alone = match bypass_on(route, &parts.method, &fields, wishes.as_deref())? {
         None => None,
         // What is stored can answer these; a handler's answer to them is for one client.
         Some(RequestBypass::Range) => Some(Bypass::Range),
@@ -179,12 +181,13 @@ pub(super) fn admit_read(
         None => space_of(shared, parts, &params, route.tenantless)?,
     };
     // After the tenant, which has its own word for what is sent twice.
-    if is_ambiguous(&parts.uri, &parts.headers) {
+    if fields.is_ambiguous(&parts.uri) {
         return Err(Bypass::Ambiguous);
     }
-    let mut variant = String::from(route.method.as_str());
-    push_identity(route, parts, &params, rfc9111, &mut variant)?;
-    push_headers(route, parts, &mut variant);
+    let mut variant = String::with_capacity(64);
+    variant.push_str(route.method.as_str());
+    push_identity(route, parts, &fields, &params, &mut variant, rfc9111)?;
+    push_headers(route, parts, fields, &mut variant);
     if variant.len() > shared.settings.max_variant {
         let digest = blake3::hash(variant.as_bytes()).to_hex();
         variant = format!("{};@#{digest}", route.method);
@@ -220,7 +223,7 @@ pub(super) fn admit_read(
         spelling.push(kept_of(route), normal.len(), &text, &mut variant);
     }
     // Where a response says what of the query counts, only the path is known by now.
-    let known = if is_said { &normal } else { &text };
+    let known = if is_said { &*normal } else { &*text };
     let mut names = Names::with_epoch_of(known, &space, &variant, &text);
     route.push_scopes(&mut names, &normal, &canonical);
     if shared.rules.all_tenants {
@@ -239,7 +242,7 @@ pub(super) fn admit_read(
     }
     // Of these RFC 9111 lets the response, or the request itself, keep the answer from all others.
     let is_personal = wants.as_ref().is_some_and(|wants| wants.no_store)
-        || rfc9111 && has_own_authorization(route, &parts.headers);
+        || rfc9111 && has_own_authorization(route, &fields);
     Ok(Read {
         route: Arc::clone(route),
         names,
@@ -261,48 +264,53 @@ pub(super) fn admit_read(
 }
 
 /// Whether a request has credentials that are no part of its key, and that count.
-fn has_own_authorization(route: &CachedRoute, headers: &HeaderMap) -> bool {
-    headers.contains_key(AUTHORIZATION)
+fn has_own_authorization(route: &CachedRoute, fields: &Glance<'_>) -> bool {
+    fields.has(&AUTHORIZATION)
         && !route.refusals.ignore_authorization
         && !route.keyed_headers.contains(&AUTHORIZATION)
         && !matches!(route.users, Some(Users::Per(_)))
 }
 
 /// The fields that say under what condition, and what of it, a client wants the response.
-fn wishes_of(headers: &HeaderMap) -> Option<Box<HeaderMap>> {
+fn wishes_of(fields: &Glance<'_>) -> Option<Box<HeaderMap>> {
     const WISHES: [HeaderName; 6] =
         [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
     let mut wishes: Option<Box<HeaderMap>> = None;
     for name in WISHES {
-        for value in headers.get_all(&name) {
+        if !fields.has(&name) {
+            continue;
+        }
+        for value in fields.headers.get_all(&name) {
             wishes.get_or_insert_default().append(name.clone(), value.clone());
         }
     }
     wishes
 }
 
-fn key_text(
+fn key_text<'a>(
     shared: &Shared,
     route: &CachedRoute,
-    path: &str,
-    params: &Canonical,
+    path: &'a str,
+    params: &Canonical<'_>,
     query: Option<&str>,
-) -> Result<String, Bypass> {
+) -> Result<Cow<'a, str>, Bypass> {
     let limits = shared.settings.query_limits();
     let refused = |error| match error {
         QueryError::TooMany => Bypass::TooManyParameters,
         QueryError::TooLong => Bypass::KeyTooLong,
         _ => Bypass::MalformedEscape,
     };
-    let mut text = String::with_capacity(path.len() + query.map_or(0, |query| query.len() + 1));
+    let whole = path.len() + query.map_or(0, |query| query.len() + 1);
+    let mut text;
     match &route.key {
         KeyTemplate::Path => {
-            text.push_str(path);
-            let Some(query) = query else { return Ok(text) };
+            let Some(query) = query else { return Ok(Cow::Borrowed(path)) };
             let keep = match &route.query {
                 Query::All | Query::AsSaid => Keep::All,
                 Query::Named(names) => Keep::Named(names),
             };
+            text = String::with_capacity(whole);
+            text.push_str(path);
             text.push('?');
             let empty = text.len();
             normalize_query(query, keep, limits, &mut text).map_err(refused)?;
@@ -313,6 +321,7 @@ fn key_text(
         KeyTemplate::Text(template) => {
             let query = query.unwrap_or_default();
             limits.check(query).map_err(refused)?;
+            text = String::with_capacity(whole);
             let value = |name: &str, out: &mut String| {
                 if let Some(value) = params.get(name) {
                     out.push_str(value);
@@ -326,7 +335,7 @@ fn key_text(
             template.write(value, &mut text).map_err(refused)?;
         }
     }
-    Ok(text)
+    Ok(Cow::Owned(text))
 }
 
 /// Which parts of a query as it came are in the key, if not all are.
@@ -338,12 +347,13 @@ fn kept_of(route: &CachedRoute) -> Option<(Keep<'_>, bool)> {
 }
 
 /// Adds the identity to the variant, and sees to it that no credentials go unmentioned.
-fn push_identity(
+fn push_identity<'a>(
     route: &CachedRoute,
-    parts: &Parts,
-    params: &Params<'_>,
-    rfc9111: bool,
+    parts: &'a Parts,
+    fields: &Glance<'_>,
+    params: &Params<'a>,
     variant: &mut String,
+    rfc9111: bool,
 ) -> Result<(), Bypass> {
     match &route.users {
         Some(Users::Same) => Ok(()),
@@ -354,14 +364,13 @@ fn push_identity(
                 Unreadable::Malformed => Bypass::BadIdentity,
             })?;
             // The same bounds as a tenant's: what is too long to be one is not an id.
-            let id = TenantId::new(&text).map_err(|_| Bypass::BadIdentity)?;
+            TenantId::check(&text).map_err(|_| Bypass::BadIdentity)?;
             variant.push_str(";@=");
-            encode(id.as_str().as_bytes(), variant);
+            encode(text.as_bytes(), variant);
             Ok(())
         }
         None => {
-            let carries =
-                |name| parts.headers.contains_key(&name) && !route.keyed_headers.contains(&name);
+            let carries = |name| fields.has(&name) && !route.keyed_headers.contains(&name);
             // RFC 9111, section 3.5, lets the response say whether others may have it.
             let ignores_authorization = route.refusals.ignore_authorization || rfc9111;
             if carries(AUTHORIZATION) && !ignores_authorization {
@@ -377,7 +386,7 @@ fn push_identity(
 
 /// Adds the declared request headers to the variant: `;name=value,value`, or `;name` for one that
 /// the request does not have.
-fn push_headers(route: &CachedRoute, parts: &Parts, variant: &mut String) {
+fn push_headers(route: &CachedRoute, parts: &Parts, fields: Glance<'_>, variant: &mut String) {
     for name in &route.keyed_headers {
         if *name == HOST {
             push_host(parts, variant);
@@ -388,7 +397,7 @@ fn push_headers(route: &CachedRoute, parts: &Parts, variant: &mut String) {
     if route.keyed_if_sent.has_host() {
         push_host(parts, variant);
     }
-    for name in route.keyed_if_sent.found(&parts.headers) {
+    for name in route.keyed_if_sent.found(fields) {
         push_header(name, parts, variant);
     }
 }
@@ -428,10 +437,10 @@ fn push_host(parts: &Parts, variant: &mut String) {
 }
 
 /// The space of the request's tenant, or why it has none.
-pub(super) fn space_of(
+pub(super) fn space_of<'a>(
     shared: &Shared,
-    parts: &Parts,
-    params: &Params<'_>,
+    parts: &'a Parts,
+    params: &Params<'a>,
     tenantless: bool,
 ) -> Result<Space, Bypass> {
     let rules = &shared.rules;
@@ -443,6 +452,6 @@ pub(super) fn space_of(
         Unreadable::Missing => Bypass::NoTenant,
         Unreadable::Malformed => Bypass::BadTenant,
     })?;
-    let tenant = TenantId::new(&text).map_err(|_| Bypass::BadTenant)?;
-    Ok(Space::new(&rules.namespace, tenant.as_str()))
+    TenantId::check(&text).map_err(|_| Bypass::BadTenant)?;
+    Ok(Space::new(&rules.namespace, &text))
 }

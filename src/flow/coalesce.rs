@@ -35,7 +35,7 @@ pub(crate) struct Miss {
 /// What a request that missed is to do.
 pub(super) enum Course {
     /// Answer with this entry.
-    Serve(Entry, Served),
+    Serve(Arc<Entry>, Served),
     /// Run the handler.
     Run(Run),
     /// Nothing can be known.
@@ -110,7 +110,7 @@ pub(super) enum NextSeat {
     /// It runs, be it for those too who wait for this.
     Run(Option<Lead>),
     /// A run that began after it asked has brought this.
-    Served(Entry),
+    Served(Arc<Entry>),
     /// There was no room for the run that it waited for.
     Shed,
 }
@@ -140,7 +140,7 @@ pub(super) async fn seat_next(
                     Ok(Ending::Landed(entry)) => {
                         let selected = read.select(shared, waiting.headers());
                         if is_for(shared, &entry, read) {
-                            return NextSeat::Served((*entry).clone());
+                            return NextSeat::Served(entry);
                         }
                         if !selected {
                             return NextSeat::Run(None);
@@ -227,7 +227,7 @@ pub(super) async fn settle(
                 Ok(Ending::Landed(entry)) => {
                     read.select(shared, waiting.headers());
                     if is_for(shared, &entry, read) {
-                        return Course::Serve((*entry).clone(), Served::Collapsed);
+                        return Course::Serve(entry, Served::Collapsed);
                     }
                 }
                 Ok(Ending::Failed(entry)) => return failed_course(shared, &entry, read),
@@ -236,7 +236,7 @@ pub(super) async fn settle(
                 Ok(Ending::Lost) => {}
             }
             match look_again(shared, read, waiting.headers()).await {
-                Looked::Served(entry) => return Course::Serve(*entry, Served::Hit),
+                Looked::Served(entry) => return Course::Serve(entry, Served::Hit),
                 Looked::Missed { snapshot: now, unusable, .. } => {
                     snapshot = now;
                     ignore_entry |= unusable;
@@ -300,11 +300,10 @@ async fn ask(
             Ok(store::Miss::Again) => match look_again(shared, read, waiting.headers()).await {
                 Looked::Served(_) if refresh => return ControlFlow::Break(Course::Nothing),
                 Looked::Served(entry) => {
-                    let landed = Arc::from(entry);
                     for lead in &leads {
-                        lead.land(&landed);
+                        lead.land(&entry);
                     }
-                    return ControlFlow::Break(Course::Serve((*landed).clone(), Served::Hit));
+                    return ControlFlow::Break(Course::Serve(entry, Served::Hit));
                 }
                 // The flights and the lease are of other names.
                 Looked::Missed { snapshot, moved: true, .. } => {
@@ -366,7 +365,7 @@ async fn ask(
                 read.select(shared, waiting.headers());
                 return ControlFlow::Break(match ending {
                     Ending::Landed(entry) if is_for(shared, &entry, read) => {
-                        Course::Serve((*entry).clone(), Served::Collapsed)
+                        Course::Serve(entry, Served::Collapsed)
                     }
                     Ending::Landed(_) => return ControlFlow::Continue(Some(snapshot)),
                     Ending::Failed(entry) => failed_course(shared, &entry, read),
@@ -386,7 +385,7 @@ fn count(shared: &Shared, why: Full) {
 }
 
 /// What a request does that waited for a run which has failed.
-fn failed_course(shared: &Shared, stale: &Entry, read: &Read) -> Course {
+fn failed_course(shared: &Shared, stale: &Arc<Entry>, read: &Read) -> Course {
     match failed(shared, stale, read) {
         Some(entry) => Course::Serve(entry, Served::Collapsed),
         None => Course::Run(Run::unshared()),
@@ -394,9 +393,9 @@ fn failed_course(shared: &Shared, stale: &Entry, read: &Read) -> Course {
 }
 
 /// What is stale, if this request may have it now that the run it waited for has failed.
-fn failed(shared: &Shared, stale: &Entry, read: &Read) -> Option<Entry> {
+fn failed(shared: &Shared, stale: &Arc<Entry>, read: &Read) -> Option<Arc<Entry>> {
     let may = is_selected(shared, stale, read) && may_share_on_error(shared, read, stale);
-    may.then(|| stale.clone())
+    may.then(|| Arc::clone(stale))
 }
 
 /// Whether the response of another request's run is what this request selects, and may have. What
@@ -414,7 +413,7 @@ fn is_selected(shared: &Shared, entry: &Entry, read: &Read) -> bool {
 
 /// What a second look-up gave.
 enum Looked {
-    Served(Box<Entry>),
+    Served(Arc<Entry>),
     Missed {
         snapshot: Option<Snapshot>,
         unusable: bool,
@@ -432,7 +431,7 @@ async fn look_again(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) 
     };
     let moved = read.names.entry_digest() != before;
     match verdict {
-        Verdict::Fresh(entry) => Looked::Served(Box::new(entry)),
+        Verdict::Fresh(entry) | Verdict::Due(entry) => Looked::Served(entry),
         Verdict::Stale(_) => Looked::Missed { snapshot, unusable: false, moved },
         Verdict::Miss { unusable, held, .. } => {
             // What was held may have gone, or been replaced.

@@ -6,15 +6,14 @@
 use std::sync::Arc;
 
 use http::header::RANGE;
-use http::request::Parts;
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 
 use super::admit::{Passed, bypass};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, read};
 use super::shared::Shared;
 use crate::policy::{CachedRoute, ReadMethod};
-use crate::protocol::{RequestBypass, bypass_beside_content, bypass_by_request};
+use crate::protocol::{Glance, RequestBypass};
 use crate::replay::{Limits, Replayer, Unread};
 use crate::telemetry::Bypass;
 
@@ -65,7 +64,7 @@ where
     match content {
         Ok(content) => {
             admitted.extend_variant(&content.variant());
-            read(shared, admitted, origin).await
+            read(shared, admitted, None, origin).await
         }
         Err(why) => {
             let why = match why {
@@ -81,16 +80,16 @@ where
 /// Why a request on this route goes past the cache, or why a miss of it is answered alone.
 pub(super) fn bypass_on(
     route: &CachedRoute,
-    parts: &Parts,
+    method: &Method,
+    fields: &Glance<'_>,
     wishes: Option<&HeaderMap>,
 ) -> Result<Option<RequestBypass>, Bypass> {
-    let (method, headers) = (&parts.method, &parts.headers);
     match route.method {
-        ReadMethod::Get => Ok(bypass_by_request(method, headers)),
+        ReadMethod::Get => Ok(fields.bypass(method)),
         // RFC 10008, sections 2.6 and 2.8: conditions and ranges mean what they mean for GET.
-        ReadMethod::Query => Ok(bypass_beside_content(method, headers)),
+        ReadMethod::Query => Ok(fields.bypass_beside_content(method)),
         ReadMethod::Post => match wishes {
-            None => Ok(bypass_beside_content(method, headers)),
+            None => Ok(fields.bypass_beside_content(method)),
             // RFC 9110, section 14.2: no range is defined for POST. Section 13.2.1: conditions are
             // for the handler, who knows what the POST selects.
             Some(wishes) if wishes.contains_key(RANGE) => Err(Bypass::Range),

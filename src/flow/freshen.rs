@@ -25,13 +25,13 @@ use crate::protocol::conditional;
 pub(crate) fn held_for_refresh(
     shared: &Shared,
     read: &Read,
-    entry: &Entry,
+    entry: &Arc<Entry>,
     snapshot: Option<&Snapshot>,
 ) -> Option<Box<Held>> {
     let may = shared.settings.attitude == Attitude::Rfc9111 || !read.route.revalidate.is_zero();
     may.then(|| {
         Box::new(Held {
-            entry: entry.clone(),
+            entry: Arc::clone(entry),
             frame: Bytes::new(),
             snapshot: snapshot.cloned(),
             on_error: false,
@@ -46,11 +46,9 @@ pub(crate) fn held_for_refresh(
 /// An invalidation in between means that the stored response is of a handler that began before it,
 /// and no 304 makes that undone.
 pub(crate) fn conditions(held: Option<&Held>, snapshot: Option<&Snapshot>) -> HeaderMap {
-    match held {
-        Some(Held { entry: Entry { content: Content::Response { headers, .. }, .. }, .. })
-            if held.is_some_and(|held| held.revalidate && held.snapshot.as_ref() == snapshot)
-                && snapshot.is_some() =>
-        {
+    let is_same = |held: &&Held| held.revalidate && held.snapshot.as_ref() == snapshot;
+    match held.filter(is_same).map(|held| &held.entry.content) {
+        Some(Content::Response { headers, .. }) if snapshot.is_some() => {
             conditional::validators(headers)
         }
         _ => HeaderMap::new(),
@@ -193,6 +191,7 @@ mod tests {
             body: Bytes::from_static(b"body"),
         };
         let frame = Bytes::new();
+        let entry = Arc::new(entry);
         Held { entry, frame, snapshot: found_under, on_error: false, revalidate: true }
     }
 

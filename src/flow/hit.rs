@@ -1,7 +1,9 @@
 //! An entry becomes a response.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE};
+use http::header::{AGE, CACHE_STATUS, CONTENT_LENGTH, CONTENT_RANGE, DATE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::Body;
 
@@ -38,7 +40,7 @@ pub(crate) enum Served {
 /// part of it, or only that it has not changed.
 pub(crate) fn respond<R: Body<Data = Bytes>>(
     shared: &Shared,
-    entry: Entry,
+    entry: Arc<Entry>,
     read: &Read,
     served: Served,
 ) -> Response<ResponseBody<R>> {
@@ -62,6 +64,7 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         };
         shared.telemetry.answered(&read.route.telemetry, how, reason);
     }
+    let entry = Arc::unwrap_or_clone(entry);
     let (status, headers) = match entry.content {
         Content::Response { status, headers } => (status, headers),
         Content::Value | Content::Varies(_) => (StatusCode::OK, HeaderMap::new()),
@@ -75,7 +78,7 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     let old = age(entry.stored_at, entry.age, now);
     headers.insert(AGE, HeaderValue::from(old));
     if !headers.contains_key(DATE) {
-        // RFC 9110, section 6.6.1: or a server would put in today's, and take its age off twice.
+        // Its part of an entry; but what is stored may be of an older version.
         headers.insert(DATE, http_date((entry.stored_at / 1000).saturating_sub(entry.age.into())));
     }
     if let Some(name) = &shared.settings.cache_status {
@@ -92,7 +95,12 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
             Served::Confirmed => status::confirmed(read.reason, ttl),
         };
         let detail = (served == Served::Recalled).then_some("store-away");
-        CacheStatus { cache: name, outcome, detail }.append(headers);
+        let value = match (&shared.hit_status, outcome, detail) {
+            (Some(status), Outcome::Hit { ttl: Some(ttl) }, None) => status.to_value(ttl),
+            _ => CacheStatus { cache: name, outcome, detail }.to_value(),
+        };
+        // A map that can hold no more fields is left as it is.
+        let _ = headers.try_append(CACHE_STATUS, value);
     }
     response
 }

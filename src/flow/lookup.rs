@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName};
 use super::freshness::{self, Freshness};
 use super::read::Read;
 use super::shared::Shared;
-use super::step::{after, step};
-use crate::entry::{Content, Entry, Generation, Id, Millis, Snapshot};
+use super::step::{after, step, take};
+use crate::entry::{Content, DecodeError, Entry, Generation, Id, Millis, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
 use crate::store::{Found, StoreError, StoreErrorKind};
@@ -20,9 +20,11 @@ use crate::telemetry::Stopwatch;
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// It answers the request.
-    Fresh(Entry),
+    Fresh(Arc<Entry>),
+    /// It answers the request, and this request is the one to refresh it before it expires.
+    Due(Arc<Entry>),
     /// It may answer the request while a refresh runs.
-    Stale(Entry),
+    Stale(Arc<Entry>),
     /// There is none, or none that may be used.
     Miss {
         /// There are bytes that can't be used, so that finding them again proves nothing.
@@ -37,7 +39,7 @@ pub(crate) enum Verdict {
 /// A stored response that may not be served as it is.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) entry: Entry,
+    pub(crate) entry: Arc<Entry>,
     /// Its bytes, as they were found.
     pub(crate) frame: Bytes,
     /// Under what it was found valid: who has seen something newer has no right to it.
@@ -57,7 +59,7 @@ impl Verdict {
 /// What a look-up found out.
 pub(crate) struct Seen {
     pub(crate) verdict: Verdict,
-    /// The generations and the epoch, if all are known and open.
+    /// The generations and the epoch, if all are known and open, and a run may need them.
     pub(crate) snapshot: Option<Snapshot>,
 }
 
@@ -74,27 +76,63 @@ pub(crate) async fn examine(
     read.select(shared, headers);
     loop {
         let found = look_up(shared, read).await?;
-        let verdict = match judge(shared, read, &found) {
-            Err(Varies(by)) => {
-                if read.learn(shared, &by).is_some() && read.select(shared, headers) {
-                    continue;
-                }
-                Verdict::miss(true)
-            }
-            Ok(verdict) => verdict,
-        };
+        let Some(verdict) = judge_or_select(shared, read, headers, &found) else { continue };
         let verdict = match in_groups(&verdict) {
             Some(entry) if !groups_hold(shared, read, entry).await? => Verdict::miss(true),
             _ => verdict,
         };
-        shared.telemetry.looked_up(&read.route.telemetry, watch);
-        return Ok(Seen { verdict, snapshot: found.snapshot() });
+        return Ok(seen(shared, read, verdict, &found, watch));
+    }
+}
+
+/// The same, of what the store has at hand. `None` if it has nothing, or has to be asked for more.
+pub(crate) fn glance(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Option<Seen> {
+    let watch = Stopwatch::start();
+    read.select(shared, headers);
+    loop {
+        let found = take(shared, "lookup", |store| store.at_hand(&read.names))?;
+        let Some(verdict) = judge_or_select(shared, read, headers, &found) else { continue };
+        if in_groups(&verdict).is_some() {
+            return None;
+        }
+        if found.near {
+            shared.telemetry.near(&read.route.telemetry);
+        }
+        return Some(seen(shared, read, verdict, &found, watch));
+    }
+}
+
+fn seen(shared: &Shared, read: &Read, verdict: Verdict, found: &Found, watch: Stopwatch) -> Seen {
+    shared.telemetry.looked_up(&read.route.telemetry, watch);
+    // A hit needs none.
+    let is_over = matches!(verdict, Verdict::Fresh(_));
+    Seen { verdict, snapshot: if is_over { None } else { found.snapshot() } }
+}
+
+/// Judges what was found. `None` if the key turns out to have variants: the names are those of the
+/// one that the request selects then, of which nothing has been seen.
+fn judge_or_select(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    headers: &HeaderMap,
+    found: &Found,
+) -> Option<Verdict> {
+    match judge(shared, read, found) {
+        Ok(verdict) => Some(verdict),
+        Err(Varies(by)) => {
+            let is_another = read.learn(shared, &by).is_some() && read.select(shared, headers);
+            (!is_another).then(|| Verdict::miss(true))
+        }
     }
 }
 
 /// What is remembered of the key while the store can't be asked, if the app allows that and it may
 /// answer. `headers` are the request's.
-pub(crate) fn recall(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Option<Entry> {
+pub(crate) fn recall(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    headers: &HeaderMap,
+) -> Option<Arc<Entry>> {
     let span = shared.settings.stale_in_outage;
     if span.is_zero() {
         return None;
@@ -103,7 +141,7 @@ pub(crate) fn recall(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap)
     for _ in 0..2 {
         let found = shared.store.recall(&read.names, span)?;
         let entry = match judge(shared, read, &found) {
-            Ok(Verdict::Fresh(entry) | Verdict::Stale(entry)) => entry,
+            Ok(Verdict::Fresh(entry) | Verdict::Due(entry) | Verdict::Stale(entry)) => entry,
             Ok(Verdict::Miss { held, .. }) => held.filter(|held| held.on_error)?.entry,
             Err(Varies(by)) => {
                 read.learn(shared, &by)?;
@@ -122,7 +160,7 @@ pub(crate) fn recall(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap)
 /// What a verdict is about, if that is in groups.
 fn in_groups(verdict: &Verdict) -> Option<&Entry> {
     let entry = match verdict {
-        Verdict::Fresh(entry) | Verdict::Stale(entry) => entry,
+        Verdict::Fresh(entry) | Verdict::Due(entry) | Verdict::Stale(entry) => entry,
         Verdict::Miss { held, .. } => &held.as_ref()?.entry,
     };
     (!entry.tags.is_empty()).then_some(entry)
@@ -202,10 +240,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         discard(shared, names, frame);
         return miss(true);
     }
-    let watch = Stopwatch::start();
-    let decoded = Entry::decode(frame.clone());
-    shared.telemetry.decoded(watch);
-    let entry = match decoded {
+    let entry = match decoded(shared, found, frame) {
         Ok(entry) => entry,
         Err(error) => {
             shared.telemetry.corrupt(error);
@@ -225,10 +260,10 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         discard(shared, names, frame);
         return miss(true);
     }
-    match entry.content {
+    match &entry.content {
         Content::Response { .. } if !read.is_value => {}
         Content::Value if read.is_value => {}
-        Content::Varies(by) if read.variant.is_none() => return Err(Varies(by)),
+        Content::Varies(by) if read.variant.is_none() => return Err(Varies(by.clone())),
         _ => return miss(true),
     }
     if entry.head.scopes != names.scopes_digest() || entry.selection != read.selection() {
@@ -244,6 +279,7 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     };
     let freshness = freshness::judge(shared, read, &entry, softened_at, shared.store.now());
     Ok(match freshness {
+        Freshness::Fresh if is_due_early(shared, read, &entry) => Verdict::Due(entry),
         Freshness::Fresh => Verdict::Fresh(entry),
         Freshness::Stale { since } => Verdict::Stale(stale_since(entry, since)),
         Freshness::Unfit { since, on_error, revalidate } => {
@@ -269,6 +305,32 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
     })
 }
 
+/// What the bytes say: as the store has read them already, if it keeps them in this process.
+fn decoded(shared: &Shared, found: &Found, frame: &Bytes) -> Result<Arc<Entry>, DecodeError> {
+    if let Some(entry) = &found.decoded {
+        return Ok(Arc::clone(entry));
+    }
+    let watch = Stopwatch::start();
+    let entry = Entry::decode(frame.clone());
+    shared.telemetry.decoded(watch);
+    entry.map(Arc::new)
+}
+
+/// Whether this request is the one to refresh the entry before it expires.
+///
+/// "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015):
+/// each request draws for itself, with a chance that grows with the time the handler takes and
+/// with the nearness of the expiry.
+fn is_due_early(shared: &Shared, read: &Read, entry: &Entry) -> bool {
+    let Some(beta) = read.route.early_refresh.filter(|_| !read.head) else { return false };
+    let left = entry.head.fresh_until.saturating_sub(shared.store.now());
+    #[allow(clippy::cast_precision_loss, reason = "both are far below 2^52")]
+    let (left, cost) = (left as f64, f64::from(entry.cost) / 1000.0);
+    // In (0, 1], so that the logarithm is finite.
+    let draw = 1.0 - fastrand::f64();
+    cost * beta * -draw.ln() >= left
+}
+
 /// Has what was found removed, if it is still there unchanged. Nobody waits for it.
 fn discard(shared: &Arc<Shared>, names: &Names, seen: &Bytes) {
     let (shared, names, seen) = (Arc::clone(shared), names.clone(), seen.clone());
@@ -279,8 +341,10 @@ fn discard(shared: &Arc<Shared>, names: &Names, seen: &Bytes) {
 }
 
 /// With what the client is told of its freshness.
-fn stale_since(mut entry: Entry, since: Millis) -> Entry {
-    entry.head.fresh_until = since;
+fn stale_since(mut entry: Arc<Entry>, since: Millis) -> Arc<Entry> {
+    if entry.head.fresh_until != since {
+        Arc::make_mut(&mut entry).head.fresh_until = since;
+    }
     entry
 }
 

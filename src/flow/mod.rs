@@ -75,7 +75,7 @@ pub(crate) use self::invalidation::invalidate;
 pub(crate) use self::matching::{Handled, Matched, match_head, match_route, with_full_path};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
-pub(crate) use self::read::{Read, read};
+pub(crate) use self::read::{Read, at_once, read};
 #[cfg(feature = "metrics")]
 pub(crate) use self::shared::watch_levels;
 pub(crate) use self::shared::{Attitude, Settings, Shared};

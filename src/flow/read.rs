@@ -1,5 +1,6 @@
 //! A read on a cached route: look up, and hit, refresh or run.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use super::capacity::{self, Turn};
 use super::coalesce::{self, Miss};
 use super::freshen;
 use super::hit::{self, Served};
-use super::lookup::{Held, Seen, Verdict, examine, recall};
+use super::lookup::{Held, Seen, Verdict, examine, glance, recall};
 use super::origin::{Answer, Handler, Origin};
 use super::search::Search;
 use super::shared::Shared;
@@ -20,7 +21,6 @@ use super::status;
 use super::step::Patience;
 use super::variants::Variant;
 use crate::body::ResponseBody;
-use crate::entry::Entry;
 use crate::key::Names;
 use crate::policy::CachedRoute;
 use crate::protocol::{CacheControl, Fwd};
@@ -69,10 +69,30 @@ impl Read {
     }
 }
 
-/// Answers a read.
+/// Answers a read with what the store has at hand, if it is a hit: most are, of a store in this
+/// process, and need no future. If it is none, says what has been seen, if anything has. `headers` are
+/// the request's.
+pub(crate) fn at_once<R: Body<Data = Bytes>>(
+    shared: &Arc<Shared>,
+    read: &mut Read,
+    headers: &HeaderMap,
+) -> ControlFlow<Response<ResponseBody<R>>, Option<Box<Seen>>> {
+    if shared.dirty.covers(&read.names) {
+        return ControlFlow::Continue(None);
+    }
+    match glance(shared, read, headers) {
+        Some(Seen { verdict: Verdict::Fresh(entry), .. }) => {
+            ControlFlow::Break(hit::respond(shared, entry, read, Served::Hit))
+        }
+        seen => ControlFlow::Continue(seen.map(Box::new)),
+    }
+}
+
+/// Answers a read, of which this has been seen already.
 pub(crate) async fn read<S, B>(
     shared: Arc<Shared>,
     mut read: Box<Read>,
+    seen: Option<Box<Seen>>,
     origin: Origin<S, B>,
 ) -> Answer<S, B>
 where
@@ -80,21 +100,22 @@ where
     B: Send + 'static,
 {
     // What is seldom or slow has a future of its own, so that a hit's is small.
-    if shared.dirty.covers(&read.names) {
+    if seen.is_none() && shared.dirty.covers(&read.names) {
         return Box::pin(blind(shared, read, origin, Bypass::Dirty)).await;
     }
-    let Ok(seen) = examine(&shared, &mut read, origin.headers()).await else {
+    let seen = match seen {
+        Some(seen) => Ok(*seen),
+        None => examine(&shared, &mut read, origin.headers()).await,
+    };
+    let Ok(Seen { verdict, snapshot }) = seen else {
         return match recall(&shared, &mut read, origin.headers()) {
             Some(entry) => Ok(hit::respond(&shared, entry, &read, Served::Recalled)),
             None => Box::pin(blind(shared, read, origin, Bypass::Store)).await,
         };
     };
-    let Seen { verdict, snapshot } = seen;
     let (entry, served) = match verdict {
-        Verdict::Fresh(entry) if read.head || !is_due_early(&shared, &read.route, &entry) => {
-            return Ok(hit::respond(&shared, entry, &read, Served::Hit));
-        }
-        Verdict::Fresh(entry) => (entry, Served::Hit),
+        Verdict::Fresh(entry) => return Ok(hit::respond(&shared, entry, &read, Served::Hit)),
+        Verdict::Due(entry) => (entry, Served::Hit),
         Verdict::Stale(entry) => (entry, Served::Stale),
         Verdict::Miss { unusable, reason, held } => {
             shared.telemetry.missed();
@@ -174,7 +195,8 @@ where
                 && held.on_error
                 && has_failed(status)
             {
-                return Ok(hit::respond(shared, held.entry.clone(), read, Served::Failed(status)));
+                let entry = Arc::clone(&held.entry);
+                return Ok(hit::respond(shared, entry, read, Served::Failed(status)));
             }
             let answer = answer.inspect_err(|_| status::erred(shared, &read.route));
             let mut response = answer?.map(ResponseBody::pass);
@@ -197,7 +219,7 @@ pub(super) fn shed<R: Body<Data = Bytes>>(
 ) -> Response<ResponseBody<R>> {
     match read.held.as_deref().filter(|held| held.on_error) {
         // RFC 5861, section 4.
-        Some(held) => hit::respond(shared, held.entry.clone(), read, Served::Shed),
+        Some(held) => hit::respond(shared, Arc::clone(&held.entry), read, Served::Shed),
         None => capacity::shed(shared, &read.route),
     }
 }
@@ -211,19 +233,4 @@ pub(super) fn not_cached<R: Body<Data = Bytes>>(
     *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     status::not_forwarded(shared, route, response.headers_mut(), "only-if-cached");
     response
-}
-
-/// Whether this request is the one to refresh the entry before it expires.
-///
-/// "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015):
-/// each request draws for itself, with a chance that grows with the time the handler takes and
-/// with the nearness of the expiry.
-fn is_due_early(shared: &Shared, route: &CachedRoute, entry: &Entry) -> bool {
-    let Some(beta) = route.early_refresh else { return false };
-    let left = entry.head.fresh_until.saturating_sub(shared.store.now());
-    #[allow(clippy::cast_precision_loss, reason = "both are far below 2^52")]
-    let (left, cost) = (left as f64, f64::from(entry.cost) / 1000.0);
-    // In (0, 1], so that the logarithm is finite.
-    let draw = 1.0 - fastrand::f64();
-    cost * beta * -draw.ln() >= left
 }

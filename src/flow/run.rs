@@ -27,7 +27,7 @@ use super::shared::Shared;
 use super::status;
 use super::step::{after, step};
 use crate::body::ResponseBody;
-use crate::entry::{Content, Millis, Snapshot};
+use crate::entry::{Content, Entry, Millis, Snapshot};
 use crate::protocol::{Uncacheable, conditional};
 use crate::telemetry::Bypass;
 
@@ -160,14 +160,14 @@ async fn fly<S, B>(
     if let Some(held) = held.as_ref().filter(|held| has_failed(status) && held.on_error) {
         // RFC 5861, section 4. Those who wait under the same snapshot have the same right to it.
         // A flight of a newer one may have joiners who began after an invalidation of it.
-        let stale = Arc::new(held.entry.clone());
+        let stale = &held.entry;
         for lead in run.leads.drain(..) {
             match &held.snapshot {
-                Some(snapshot) if lead.is_of(snapshot) => lead.fail(&stale),
+                Some(snapshot) if lead.is_of(snapshot) => lead.fail(stale),
                 _ => lead.release(),
             }
         }
-        let response = hit::respond(&shared, (*stale).clone(), &read, Served::Failed(status));
+        let response = hit::respond(&shared, Arc::clone(stale), &read, Served::Failed(status));
         let _ = reply.send(Ok(response));
         return;
     }
@@ -266,15 +266,15 @@ async fn confirm<S: Handler<B>, B>(
     });
     match planned {
         Ok((plan, entry)) => {
-            let response = hit::respond(shared, entry.clone(), read, Served::Confirmed);
+            let response = hit::respond(shared, Arc::new(entry.clone()), read, Served::Confirmed);
             let _ = reply.send(Ok(response));
             fill::finish(shared, read, run.into_parts(), plan, entry).await;
         }
         Err(why) => {
             give_up(shared, read, &mut run, why);
-            let mut entry = held.entry.clone();
+            let mut entry = Entry::clone(&held.entry);
             entry.content = Content::Response { status: parts.status, headers: parts.headers };
-            let _ = reply.send(Ok(hit::respond(shared, entry, read, Served::Confirmed)));
+            let _ = reply.send(Ok(hit::respond(shared, Arc::new(entry), read, Served::Confirmed)));
             // What may not be stored any more must not be found any more.
             discard(shared, read, held).await;
         }

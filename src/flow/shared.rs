@@ -21,7 +21,7 @@ use super::variants::Variants;
 use crate::key::{Names, QueryLimits};
 use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
-use crate::protocol::{CacheControl, targeted};
+use crate::protocol::{CacheControl, HitStatus, targeted};
 use crate::store::Store;
 #[cfg(feature = "metrics")]
 use crate::telemetry::Levels;
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(super) gate: Arc<Gate>,
     pub(crate) rules: Rules,
     pub(crate) settings: Settings,
+    /// What Cache-Status says of hits, if the field is sent.
+    pub(super) hit_status: Option<HitStatus>,
     pub(crate) telemetry: Telemetry,
     pub(crate) flights: Arc<Flights>,
     pub(crate) capacity: Capacity,
@@ -217,6 +219,7 @@ impl Shared {
             capacity: Capacity::new(&settings),
             flights: Arc::new(Flights::new(settings.max_flights)),
             read_ahead: Arc::new(ReadAhead::new(settings.max_read_ahead)),
+            hit_status: settings.cache_status.as_deref().map(HitStatus::new),
             settings,
             variants: Variants::default(),
             searches: Searches::default(),

@@ -56,6 +56,21 @@ pub(crate) async fn step<'a, T: Unpin>(
     answer
 }
 
+/// Takes what the store has at hand, if it has it: a step that can neither fail nor wait. `None` while
+/// the breaker is open, too.
+pub(crate) fn take<'a, T>(
+    shared: &'a Shared,
+    name: &'static str,
+    call: impl FnOnce(&'a dyn Store) -> Option<T>,
+) -> Option<T> {
+    if shared.gate.is_shut() {
+        return None;
+    }
+    let answer = call(&*shared.store)?;
+    shared.telemetry.stepped(name, None, None);
+    Some(answer)
+}
+
 /// Takes a step that has its time limits within itself, since it is as long as what it works on.
 pub(crate) async fn long_step<'a, T: Unpin>(
     shared: &'a Shared,

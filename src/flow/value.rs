@@ -29,7 +29,7 @@ use crate::telemetry::{Answered, Bypass};
 /// What came of asking for a value.
 pub(crate) enum Obtained {
     /// It is there.
-    Served(Entry),
+    Served(Arc<Entry>),
     /// It is to be made.
     Run(Run),
 }
@@ -73,13 +73,13 @@ impl Read {
 pub(crate) async fn look(
     shared: &Arc<Shared>,
     read: &mut Read,
-) -> Result<Option<Entry>, StoreError> {
+) -> Result<Option<Arc<Entry>>, StoreError> {
     if shared.dirty.covers(&read.names) {
         shared.telemetry.passed_by();
         return Ok(None);
     }
     let Seen { verdict, .. } = examine(shared, read, &HeaderMap::new()).await?;
-    if let Verdict::Fresh(entry) = verdict {
+    if let Verdict::Fresh(entry) | Verdict::Due(entry) = verdict {
         tell(shared, read, Answered::Hit, entry.cost);
         return Ok(Some(entry));
     }
@@ -105,7 +105,7 @@ pub(crate) async fn obtain(shared: &Arc<Shared>, read: &mut Read, unusable: bool
             return blind(shared, read, &mut nobody, Bypass::Store).await;
         };
         match verdict {
-            Verdict::Fresh(entry) => {
+            Verdict::Fresh(entry) | Verdict::Due(entry) => {
                 tell(shared, read, Answered::Hit, entry.cost);
                 return Obtained::Served(entry);
             }

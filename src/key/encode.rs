@@ -1,5 +1,6 @@
 //! Percent-encoding with one spelling for each text.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// Appends `bytes` to `out`: unreserved characters (RFC 3986, section 2.3) as they are, every other
@@ -7,8 +8,17 @@ use std::fmt;
 ///
 /// The result holds none of the characters that have a meaning in a name, a pattern or a path.
 pub fn encode(bytes: &[u8], out: &mut String) {
-    for &byte in bytes {
-        push_encoded(byte, out);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let run = rest.iter().take_while(|&&byte| is_unreserved(byte)).count();
+        let (plain, other) = rest.split_at(run);
+        // What is unreserved is ASCII.
+        out.push_str(str::from_utf8(plain).unwrap_or_default());
+        rest = other;
+        if let Some((&byte, more)) = other.split_first() {
+            push_encoded(byte, out);
+            rest = more;
+        }
     }
 }
 
@@ -34,6 +44,26 @@ pub fn normalize_value(raw: &str, out: &mut String) -> Result<(), Malformed> {
 pub fn normalize_value_lossy(raw: &str, out: &mut String) {
     let done = normalize(raw, Plus::Encode, BadEscape::Literal, out);
     debug_assert!(done.is_ok());
+}
+
+/// What [`normalize_value`] makes of `raw`, which most values are already.
+pub(crate) fn normal_value(raw: &str) -> Result<Cow<'_, str>, Malformed> {
+    if raw.bytes().all(is_unreserved) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let mut value = String::with_capacity(raw.len());
+    normalize_value(raw, &mut value)?;
+    Ok(Cow::Owned(value))
+}
+
+/// The same of [`normalize_value_lossy`].
+pub(crate) fn normal_value_lossy(raw: &str) -> Cow<'_, str> {
+    if raw.bytes().all(is_unreserved) {
+        return Cow::Borrowed(raw);
+    }
+    let mut value = String::with_capacity(raw.len());
+    normalize_value_lossy(raw, &mut value);
+    Cow::Owned(value)
 }
 
 /// As [`normalize_value`] for one side of a query's `name=value`, where a bare `+` stays one.

@@ -10,6 +10,7 @@ mod template;
 mod tenant;
 
 pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy};
+pub(crate) use self::encode::{normal_value, normal_value_lossy};
 pub use self::glob::{Glob, GlobError};
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};
 pub use self::path::{PathError, normalize_path, normalize_path_lossy};

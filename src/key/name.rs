@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::encode::encode;
+use super::encode::{encode, is_unreserved};
 
 /// How many epochs a tenant has.
 pub const EPOCHS: u64 = 64;
@@ -39,6 +40,9 @@ impl Space {
     /// `namespace` must be of the letters that [`Space::is_namespace`] allows.
     #[must_use]
     pub fn new(namespace: &Arc<str>, tenant: &str) -> Self {
+        if !tenant.is_empty() && tenant.bytes().all(is_unreserved) {
+            return Self { namespace: Arc::clone(namespace), tenant: tenant.into() };
+        }
         let mut escaped = String::with_capacity(tenant.len());
         encode(tenant.as_bytes(), &mut escaped);
         if escaped.is_empty() {
@@ -123,7 +127,7 @@ pub struct Names {
     /// Where the key text begins within the entry's name.
     text: usize,
     /// The end of each name: the entry, the epoch, then the scopes.
-    ends: Vec<usize>,
+    ends: SmallVec<[usize; 8]>,
     all_tenants: bool,
 }
 
@@ -140,13 +144,13 @@ impl Names {
     #[must_use]
     pub fn with_epoch_of(other: &str, space: &Space, variant: &str, text: &str) -> Self {
         debug_assert!(!variant.contains(' '));
-        let mut buffer = String::with_capacity(160 + 2 * text.len() + variant.len());
+        let mut buffer = String::with_capacity(192 + 2 * text.len() + variant.len());
         space.push('e', &mut buffer);
         buffer.push_str(variant);
         buffer.push(' ');
         let start = buffer.len();
         buffer.push_str(text);
-        let mut ends = Vec::with_capacity(6);
+        let mut ends = SmallVec::new();
         ends.push(buffer.len());
         space.push('g', &mut buffer);
         buffer.push('!');

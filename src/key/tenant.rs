@@ -20,16 +20,23 @@ impl TenantId {
     /// [`TenantError`] says what is wrong with the text; a request with such a tenant has none.
     pub fn new(text: impl AsRef<str>) -> Result<Self, TenantError> {
         let text = text.as_ref();
+        Self::check(text)?;
+        Ok(Self(text.into()))
+    }
+
+    /// Whether `text` is a tenant's id.
+    pub(crate) fn check(text: &str) -> Result<(), TenantError> {
         if text.is_empty() {
             return Err(TenantError::Empty);
         }
-        if text.len() > MAX_BYTES || text.chars().count() > MAX_CHARS {
+        let is_long = text.len() > MAX_CHARS;
+        if text.len() > MAX_BYTES || is_long && text.chars().count() > MAX_CHARS {
             return Err(TenantError::TooLong);
         }
         if text.chars().any(char::is_control) {
             return Err(TenantError::ControlCharacter);
         }
-        Ok(Self(text.into()))
+        Ok(())
     }
 
     /// The text.

@@ -3,6 +3,8 @@
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 
+use crate::protocol::{Glance, mark};
+
 /// Request fields that say to which host, scheme, port or path a request was sent. Handlers build
 /// links and redirections from them, and whoever can connect can send them.
 ///
@@ -56,19 +58,16 @@ static OF_METHOD: [HeaderName; 3] = [
 
 /// Whether a request asks to be taken for one of another method. Who obeys that further in would
 /// change what the cache takes for read.
-pub(crate) fn overrides_method(headers: &HeaderMap) -> bool {
-    OF_METHOD.iter().any(|name| headers.contains_key(name))
+pub(crate) fn overrides_method(fields: &Glance<'_>) -> bool {
+    OF_METHOD.iter().any(|name| fields.has(name))
 }
 
 /// Names of request fields, in the order in which they stand in a key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldSet {
     has_host: bool,
-    /// The others, sorted.
-    names: Vec<HeaderName>,
-    /// A bit for each length that a name has: most requests have none of them, and are told so
-    /// without a comparison.
-    lengths: u64,
+    /// The others with their marks, sorted.
+    names: Vec<(u64, HeaderName)>,
 }
 
 impl FieldSet {
@@ -78,8 +77,8 @@ impl FieldSet {
         names.dedup();
         let all = names.len();
         names.retain(|name| *name != HOST);
-        let lengths = names.iter().fold(0, |lengths, name| lengths | bit(name));
-        Self { has_host: names.len() < all, names, lengths }
+        let names: Vec<_> = names.into_iter().map(|name| (mark(&name), name)).collect();
+        Self { has_host: names.len() < all, names }
     }
 
     /// Host, which HTTP/2 says in another way, is asked for apart from the other fields.
@@ -91,16 +90,16 @@ impl FieldSet {
     #[cfg(feature = "admin")]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let host = self.has_host.then_some("host");
-        host.into_iter().chain(self.names.iter().map(HeaderName::as_str))
+        host.into_iter().chain(self.names.iter().map(|(_, name)| name.as_str()))
     }
 
     /// Those of the names that a request has, but for Host.
-    pub(crate) fn found<'a>(
+    pub(crate) fn found<'a, 'b>(
         &'a self,
-        headers: &'a HeaderMap,
-    ) -> impl Iterator<Item = &'a HeaderName> {
-        let names = if self.meets(headers) { self.names.as_slice() } else { &[] };
-        names.iter().filter(|name| headers.contains_key(*name))
+        fields: Glance<'b>,
+    ) -> impl Iterator<Item = &'a HeaderName> + use<'a, 'b> {
+        let names = self.names.iter().filter(move |(mark, _)| fields.may_have(*mark));
+        names.map(|(_, name)| name).filter(move |name| fields.headers.contains_key(*name))
     }
 
     /// Removes every line of each of the fields.
@@ -108,20 +107,14 @@ impl FieldSet {
         if self.has_host {
             headers.remove(HOST);
         }
-        if self.meets(headers) {
-            for name in &self.names {
-                headers.remove(name);
-            }
+        if self.names.is_empty() {
+            return;
+        }
+        let found: Vec<_> = self.found(Glance::of(headers)).collect();
+        for name in found {
+            headers.remove(name);
         }
     }
-
-    fn meets(&self, headers: &HeaderMap) -> bool {
-        self.lengths != 0 && headers.keys().any(|name| self.lengths & bit(name) != 0)
-    }
-}
-
-fn bit(name: &HeaderName) -> u64 {
-    1 << (name.as_str().len() % 64)
 }
 
 #[cfg(test)]
@@ -143,10 +136,12 @@ mod tests {
     fn fields_are_found_in_one_order_and_in_any_case() {
         let set = set(&["X-B", "x-a", "Host", "x-a"]);
         let found = |names: &[&'static str]| {
-            set.found(&headers(names)).map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
+            set.found(Glance::of(&headers(names)))
+                .map(|name| name.as_str().to_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(found(&["x-b", "host", "x-a"]), ["x-a", "x-b"]);
-        // Of the same length as one that is wanted.
+        // Much like one that is wanted.
         assert_eq!(found(&["x-c"]), [""; 0]);
         assert!(set.has_host());
     }

@@ -1,10 +1,17 @@
 //! The parameters that a request's path gave to a route's template.
 
-use crate::key::{Malformed, normalize_value, normalize_value_lossy};
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use crate::key::{Malformed, normal_value, normal_value_lossy};
 
 /// A route's parameters as the request spelled them.
 #[derive(Debug)]
-pub(crate) struct Params<'a>(Vec<(&'a str, &'a str)>);
+pub(crate) struct Params<'a>(SmallVec<[(&'a str, &'a str); FEW]>);
+
+/// How many parameters cost no allocation.
+const FEW: usize = 4;
 
 impl<'a> Params<'a> {
     pub(crate) fn new(params: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
@@ -19,31 +26,26 @@ impl<'a> Params<'a> {
 
 /// A route's parameters in the one spelling that keys and scopes use.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Canonical(Vec<(Box<str>, String)>);
+pub(crate) struct Canonical<'a>(SmallVec<[(&'a str, Cow<'a, str>); FEW]>);
 
-impl Canonical {
+impl<'a> Canonical<'a> {
     /// Of a read: a malformed escape is refused.
-    pub(crate) fn strict(params: &Params<'_>) -> Result<Self, Malformed> {
-        let mut canonical = Vec::with_capacity(params.0.len());
-        for (name, raw) in &params.0 {
-            let mut value = String::with_capacity(raw.len());
-            normalize_value(raw, &mut value)?;
-            canonical.push(((*name).into(), value));
-        }
-        Ok(Self(canonical))
+    pub(crate) fn strict(params: &Params<'a>) -> Result<Self, Malformed> {
+        params
+            .0
+            .iter()
+            .map(|(name, raw)| Ok((*name, normal_value(raw)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Of a write: a malformed escape is taken for the characters that it is made of.
-    pub(crate) fn lossy(params: &Params<'_>) -> Self {
-        let canonical = params.0.iter().map(|(name, raw)| {
-            let mut value = String::with_capacity(raw.len());
-            normalize_value_lossy(raw, &mut value);
-            ((*name).into(), value)
-        });
+    pub(crate) fn lossy(params: &Params<'a>) -> Self {
+        let canonical = params.0.iter().map(|(name, raw)| (*name, normal_value_lossy(raw)));
         Self(canonical.collect())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| &**known == name).map(|(_, value)| value.as_str())
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
 }

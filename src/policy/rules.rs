@@ -210,13 +210,12 @@ impl CachedRoute {
     }
 
     /// Adds the scopes of a key of this route to its names.
-    pub(crate) fn push_scopes(&self, names: &mut Names, path: &str, params: &Canonical) {
+    pub(crate) fn push_scopes(&self, names: &mut Names, path: &str, params: &Canonical<'_>) {
         names.push_scope(TENANT);
-        let mut text = String::new();
-        let key_text = names.text().to_owned();
+        let mut text = String::with_capacity(64);
         for plan in &self.scopes {
             text.clear();
-            if plan.write(path, &key_text, params, &mut text) {
+            if plan.write(path, names.text(), params, &mut text) {
                 names.push_scope(&text);
             }
         }
@@ -248,7 +247,7 @@ impl WriteRule {
     }
 
     /// The scopes that a request with these parameters moves.
-    pub(crate) fn scopes(&self, space: &Space, params: &Canonical) -> ScopeNames {
+    pub(crate) fn scopes(&self, space: &Space, params: &Canonical<'_>) -> ScopeNames {
         let mut names = ScopeNames::new(space);
         let mut text = String::new();
         for target in &self.targets {

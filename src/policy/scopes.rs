@@ -93,7 +93,7 @@ impl ScopePlan {
         &self,
         path: &str,
         key_text: &str,
-        params: &Canonical,
+        params: &Canonical<'_>,
         out: &mut String,
     ) -> bool {
         let Some(template) = &self.template else {

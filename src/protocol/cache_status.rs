@@ -119,13 +119,13 @@ impl CacheStatus<'_> {
         match self.outcome {
             Outcome::Hit { ttl } => {
                 put(b"; hit");
-                put_number(b"; ttl=", ttl, put);
+                put_number(TTL, ttl, put);
             }
             Outcome::Forwarded(forwarded) => {
                 put(b"; fwd=");
                 put(forwarded.reason.as_str().as_bytes());
                 put_number(b"; fwd-status=", forwarded.status.map(i64::from), put);
-                put_number(b"; ttl=", forwarded.ttl, put);
+                put_number(TTL, forwarded.ttl, put);
                 if forwarded.stored {
                     put(b"; stored");
                 }
@@ -141,6 +141,33 @@ impl CacheStatus<'_> {
         }
     }
 }
+
+/// The field value of most hits: all of it but the number is the same each time.
+#[derive(Debug)]
+pub(crate) struct HitStatus(Box<[u8]>);
+
+impl HitStatus {
+    /// That of the cache with this name.
+    pub(crate) fn new(cache: &str) -> Self {
+        let mut text = Vec::new();
+        CacheStatus { cache, outcome: Outcome::Hit { ttl: None }, detail: None }
+            .write(&mut |part| text.extend_from_slice(part));
+        Self(text.into())
+    }
+
+    /// The value for a hit that is fresh for so many seconds, as [`CacheStatus::to_value`] has it.
+    pub(crate) fn to_value(&self, ttl: i64) -> HeaderValue {
+        let mut length = self.0.len();
+        put_number(TTL, Some(ttl), &mut |part| length += part.len());
+        let mut text = Vec::with_capacity(length);
+        text.extend_from_slice(&self.0);
+        put_number(TTL, Some(ttl), &mut |part| text.extend_from_slice(part));
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
+            .unwrap_or_else(|_| HeaderValue::from_static("?"))
+    }
+}
+
+const TTL: &[u8] = b"; ttl=";
 
 /// As a token where it is one, and else as a string (RFC 9651 3.3.3, 3.3.4).
 fn put_name(text: &str, put: &mut impl FnMut(&[u8])) {

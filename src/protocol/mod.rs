@@ -10,6 +10,7 @@ pub mod conditional;
 mod date;
 pub mod etag;
 pub mod freshness;
+mod glance;
 pub mod groups;
 mod hop_by_hop;
 pub mod invalidation;
@@ -26,8 +27,10 @@ pub mod vary;
 
 pub use self::age::{MAX_SECONDS, age, initial_age};
 pub use self::cache_control::{CacheControl, Extent};
+pub(crate) use self::cache_status::HitStatus;
 pub use self::cache_status::{CacheStatus, Forwarded, Fwd, Outcome};
 pub use self::date::http_date;
+pub(crate) use self::glance::{Glance, mark};
 pub use self::hop_by_hop::strip;
 pub use self::lifetime::lifetime;
 pub use self::request::{

@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, Method, Uri};
 
+use super::glance::Glance;
 use super::list;
 
 /// Why a request is passed on without a look into the cache.
@@ -41,24 +42,75 @@ impl RequestBypass {
 /// Why this request must bypass the cache, if it must.
 #[must_use]
 pub fn bypass_by_request(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
-    // RFC 9112 6.3: one of these says that there is content.
-    let has_content = headers.contains_key(TRANSFER_ENCODING)
-        || list::members(headers, &CONTENT_LENGTH).any(|length| list::digits(length) != Some(0));
-    another_protocol(method, headers)
-        .or(has_content.then_some(RequestBypass::Content))
-        .or_else(|| own_copy(headers))
+    Glance::of(headers).bypass(method)
 }
 
 /// As [`bypass_by_request`], for who has the content in the key (RFC 10008 2.7).
 #[must_use]
 pub fn bypass_beside_content(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
-    another_protocol(method, headers).or_else(|| own_copy(headers))
+    Glance::of(headers).bypass_beside_content(method)
 }
 
 /// Whether two readers of this request could take it for two: it has several Host lines, or another
 /// than its target names (RFC 9112 3.2), or it says in two ways where its content ends (6.3).
 #[must_use]
 pub fn is_ambiguous(target: &Uri, headers: &HeaderMap) -> bool {
+    Glance::of(headers).is_ambiguous(target)
+}
+
+impl Glance<'_> {
+    /// [`bypass_by_request`].
+    pub(crate) fn bypass(&self, method: &Method) -> Option<RequestBypass> {
+        // RFC 9112 6.3: one of these says that there is content.
+        let has_content = self.has(&TRANSFER_ENCODING)
+            || self.has(&CONTENT_LENGTH)
+                && list::members(self.headers, &CONTENT_LENGTH)
+                    .any(|length| list::digits(length) != Some(0));
+        self.another_protocol(method)
+            .or(has_content.then_some(RequestBypass::Content))
+            .or_else(|| self.own_copy())
+    }
+
+    /// [`bypass_beside_content`].
+    pub(crate) fn bypass_beside_content(&self, method: &Method) -> Option<RequestBypass> {
+        self.another_protocol(method).or_else(|| self.own_copy())
+    }
+
+    /// [`is_ambiguous`].
+    pub(crate) fn is_ambiguous(&self, target: &Uri) -> bool {
+        self.has(&HOST) && has_other_host(target, self.headers)
+            || self.has(&CONTENT_LENGTH) && self.has_two_ends()
+    }
+
+    fn has_two_ends(&self) -> bool {
+        let mut lengths = list::members(self.headers, &CONTENT_LENGTH);
+        let length = lengths.next();
+        self.has(&TRANSFER_ENCODING) && length.is_some()
+            || lengths.any(|other| Some(other) != length)
+    }
+
+    fn another_protocol(&self, method: &Method) -> Option<RequestBypass> {
+        if method == Method::CONNECT {
+            return Some(RequestBypass::Connect);
+        }
+        // RFC 9110 7.8: an Upgrade that Connection does not name is not meant for this hop.
+        let upgrades = self.has(&UPGRADE)
+            && list::members(self.headers, &CONNECTION)
+                .any(|option| option.eq_ignore_ascii_case(b"upgrade"));
+        upgrades.then_some(RequestBypass::Upgrade)
+    }
+
+    /// What a request wants that is about its client's own copy.
+    fn own_copy(&self) -> Option<RequestBypass> {
+        if self.has(&RANGE) {
+            return Some(RequestBypass::Range);
+        }
+        let precondition = self.has(&IF_MATCH) || self.has(&IF_UNMODIFIED_SINCE);
+        precondition.then_some(RequestBypass::Precondition)
+    }
+}
+
+fn has_other_host(target: &Uri, headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     let host = hosts.next();
     let other_host = match (target.authority(), host) {
@@ -69,34 +121,7 @@ pub fn is_ambiguous(target: &Uri, headers: &HeaderMap) -> bool {
         }
         _ => false,
     };
-    let mut lengths = list::members(headers, &CONTENT_LENGTH);
-    let length = lengths.next();
-    let is_chunked = headers.contains_key(TRANSFER_ENCODING);
-    other_host
-        || hosts.next().is_some()
-        || is_chunked && length.is_some()
-        || lengths.any(|other| Some(other) != length)
-}
-
-fn another_protocol(method: &Method, headers: &HeaderMap) -> Option<RequestBypass> {
-    if method == Method::CONNECT {
-        return Some(RequestBypass::Connect);
-    }
-    // RFC 9110 7.8: an Upgrade that Connection does not name is not meant for this hop.
-    let upgrades = headers.contains_key(UPGRADE)
-        && list::members(headers, &CONNECTION).any(|o| o.eq_ignore_ascii_case(b"upgrade"));
-    upgrades.then_some(RequestBypass::Upgrade)
-}
-
-/// What a request wants that is about its client's own copy.
-fn own_copy(headers: &HeaderMap) -> Option<RequestBypass> {
-    if headers.contains_key(RANGE) {
-        return Some(RequestBypass::Range);
-    }
-    if headers.contains_key(IF_MATCH) || headers.contains_key(IF_UNMODIFIED_SINCE) {
-        return Some(RequestBypass::Precondition);
-    }
-    None
+    other_host || hosts.next().is_some()
 }
 
 /// What in a request tells who asks.

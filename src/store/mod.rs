@@ -68,6 +68,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// One round trip. It judges nothing: whether the entry is valid is for the caller to decide.
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found>;
 
+    /// The answer of [`lookup`](Store::lookup), if it can be had without waiting and without a failure:
+    /// then no future is made for it. `None` says nothing, and the caller looks up. Does no I/O.
+    fn at_hand(&self, names: &Names) -> Option<Found> {
+        let _ = names;
+        None
+    }
+
     /// Prepares a fill: creates what is missing of the generations and the epoch, and says
     /// whether the caller may run the handler, should wait for another instance that is running
     /// it, or must run it without storing.
@@ -264,6 +271,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
         (**self).lookup(names)
+    }
+
+    fn at_hand(&self, names: &Names) -> Option<Found> {
+        (**self).at_hand(names)
     }
 
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {

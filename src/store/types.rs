@@ -3,18 +3,22 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
 use super::StoreError;
-use crate::entry::{Generation, Id, Millis, RunId, Snapshot};
+use crate::entry::{Entry, Generation, Id, Millis, RunId, Snapshot};
 
 /// What [`lookup`](super::Store::lookup) read.
 #[derive(Clone, Debug)]
 pub struct Found {
     /// The stored bytes, whatever they are.
     pub entry: Option<Bytes>,
+    /// What they say, if the store keeps that in this process beside them: it is believed without
+    /// another look at the bytes.
+    pub decoded: Option<Arc<Entry>>,
     /// One for each scope, in the order of the names.
     pub generations: Vec<Generation>,
     /// The key's epoch.

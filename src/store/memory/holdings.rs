@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::Entries;
-use crate::entry::Millis;
+use crate::entry::{Entry, Millis};
 
 /// An entry as it is kept.
 ///
@@ -16,6 +16,8 @@ use crate::entry::Millis;
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) frame: Bytes,
+    /// What it says, if it is an entry.
+    pub(super) entry: Option<Arc<Entry>>,
     pub(super) until: Millis,
     /// Whether it has been read since it was last thought of giving it up.
     used: AtomicBool,
@@ -41,8 +43,8 @@ impl Clone for Kept {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        let (frame, used) = (self.frame.clone(), AtomicBool::new(false));
-        Self { frame, used, charge: None, ..*self }
+        let (frame, entry) = (self.frame.clone(), self.entry.clone());
+        Self { frame, entry, used: AtomicBool::new(false), charge: None, ..*self }
     }
 }
 
@@ -125,7 +127,7 @@ impl Holdings {
     pub(super) fn put(
         &mut self,
         name: &str,
-        (frame, until): (Bytes, Millis),
+        (frame, entry, until): (Bytes, Option<Arc<Entry>>, Millis),
         bytes: u64,
         room: Room<'_>,
     ) -> bool {
@@ -133,7 +135,7 @@ impl Holdings {
         let charge = Charge::new(bytes, &self.account, &room.shelves[room.at]);
         let weak = Arc::downgrade(&charge);
         let used = AtomicBool::new(false);
-        let kept = Kept { frame, until, used, bytes, charge: Some(charge) };
+        let kept = Kept { frame, entry, until, used, bytes, charge: Some(charge) };
         room.entries.insert(Arc::clone(&name), kept);
         let is_there = weak.strong_count() > 0;
         if is_there {

@@ -24,7 +24,7 @@ use super::{
     Store, StoreFuture, StoreStatus,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{Millis, RunId, Snapshot};
+use crate::entry::{Entry, Millis, RunId, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 
 /// A store in this process, with the same guarantees as a shared one.
@@ -221,9 +221,8 @@ impl MemoryStore {
         self.metadata.store(total, Ordering::Relaxed);
     }
 
-    fn entry(&self, name: &str, now: Millis) -> Option<Bytes> {
-        let kept = self.entries.get(name)?;
-        (kept.until > now).then_some(kept.frame)
+    fn entry(&self, name: &str, now: Millis) -> Option<Kept> {
+        self.entries.get(name).filter(|kept| kept.until > now)
     }
 
     /// Puts an entry into the store, in the place of others of its tenant if need be. Answers whether
@@ -237,7 +236,9 @@ impl MemoryStore {
         now: Millis,
     ) -> bool {
         let holdings = &mut tenant.holdings;
-        let bytes = weight(name, &frame);
+        // Once, and not for each of its readers.
+        let entry = Entry::decode(frame.clone()).ok().map(Arc::new);
+        let bytes = weight(name, &frame, entry.as_deref());
         let room = Room {
             entries: &self.entries,
             shelves: &self.shelves,
@@ -245,7 +246,7 @@ impl MemoryStore {
             share: self.share,
         };
         holdings.make_room(name, bytes, room, now)
-            && holdings.put(name, (frame, until), bytes, room)
+            && holdings.put(name, (frame, entry, until), bytes, room)
     }
 
     fn minter(&self) -> Minter {
@@ -271,6 +272,10 @@ impl fmt::Debug for MemoryStore {
 impl Store for MemoryStore {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
         StoreFuture::ready(Ok(self.do_lookup(names)))
+    }
+
+    fn at_hand(&self, names: &Names) -> Option<Found> {
+        Some(self.do_lookup(names))
     }
 
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
@@ -429,10 +434,10 @@ const TENANT_WEIGHT: usize = 512;
 
 type Entries = Map<Arc<str>, Kept, Weighter>;
 
-fn weight(name: &str, frame: &[u8]) -> u64 {
+fn weight(name: &str, frame: &[u8], entry: Option<&Entry>) -> u64 {
     // What the map and the tenant's queue need for an entry, roughly.
     const SLOT: usize = 256;
-    (name.len() + frame.len() + SLOT) as u64
+    (name.len() + frame.len() + SLOT + entry.map_or(0, Entry::overhead)) as u64
 }
 
 #[derive(Clone)]

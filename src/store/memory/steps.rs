@@ -28,7 +28,8 @@ impl MemoryStore {
             None => (vec![Generation::Missing; own], None),
         };
         generations.extend(everybody.map(|name| self.everybody.read().generation(name, now)));
-        Found { entry, generations, epoch, run: self.run, source: 0, near: false }
+        let (entry, decoded) = entry.map_or((None, None), |kept| (Some(kept.frame), kept.entry));
+        Found { entry, decoded, generations, epoch, run: self.run, source: 0, near: false }
     }
 
     pub(super) fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {
@@ -54,7 +55,7 @@ impl MemoryStore {
             if !request.ignore_entry
                 && self
                     .entry(names.entry(), now)
-                    .is_some_and(|frame| Head::is_fresh(&frame, request.scopes, &snapshot, now))
+                    .is_some_and(|kept| Head::is_fresh(&kept.frame, request.scopes, &snapshot, now))
             {
                 return Miss::Again;
             }

@@ -11,7 +11,7 @@ use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
 
 use super::config::{Mode, NearSettings};
 use super::positions::{Moving, Noted, Positions};
-use crate::entry::{Generation, Head, Id, Millis, RunId};
+use crate::entry::{Entry, Generation, Id, Millis, RunId};
 use crate::key::{Names, ScopeNames};
 use crate::store::Found;
 
@@ -52,6 +52,7 @@ pub(in crate::store) struct By {
 #[derive(Debug)]
 pub(in crate::store) struct Kept {
     pub(in crate::store) frame: Bytes,
+    entry: Arc<Entry>,
     pub(in crate::store) generations: Vec<Generation>,
     pub(in crate::store) epoch: Id,
     pub(in crate::store) run: RunId,
@@ -69,6 +70,7 @@ impl Kept {
     pub(in crate::store) fn found(&self) -> Found {
         Found {
             entry: Some(self.frame.clone()),
+            decoded: Some(Arc::clone(&self.entry)),
             generations: self.generations.clone(),
             epoch: Some(self.epoch),
             run: self.run,
@@ -97,7 +99,7 @@ impl Near {
             Ok(options) => Entries::with_options(
                 options,
                 Weighter,
-                foldhash_state(),
+                quick_cache::DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
             Err(_) => Entries::with_weighter(64, settings.capacity, Weighter),
@@ -154,18 +156,20 @@ impl Near {
         })
     }
 
-    /// Keeps the answer, if nothing has moved since it was asked for, and if it is worth it.
-    /// `by` are the servers that it is of.
+    /// Keeps the answer, if nothing has moved since it was asked for, and if it is worth it: what it
+    /// says is in the answer then. `by` are the servers that it is of.
     pub(in crate::store) fn keep(
         &self,
         names: &Names,
         asked: Asked,
-        found: &Found,
+        found: &mut Found,
         by: &[By],
         now: Millis,
     ) {
         let (Some(frame), Some(epoch)) = (&found.entry, found.epoch) else { return };
-        let Some((head, _)) = Head::parse(frame) else { return };
+        // What does not decode is for the reader to say.
+        let Ok(entry) = Entry::decode(frame.clone()).map(Arc::new) else { return };
+        let head = &entry.head;
         let is_open = |generation: &Generation| matches!(generation, Generation::Open { .. });
         if head.fresh_until <= now
             || head.run != found.run
@@ -175,13 +179,16 @@ impl Near {
             return;
         }
         let Some(told) = self.who_tells(names, &asked, by) else { return };
+        let fresh_until = head.fresh_until;
+        found.decoded = Some(Arc::clone(&entry));
         let kept = Kept {
             frame: frame.clone(),
+            entry,
             generations: found.generations.clone(),
             epoch,
             run: found.run,
             source: found.source,
-            fresh_until: head.fresh_until,
+            fresh_until,
             taken: asked.at,
             noted: asked.noted,
             told,
@@ -289,15 +296,12 @@ impl Near {
     }
 }
 
-fn foldhash_state() -> quick_cache::DefaultHashBuilder {
-    quick_cache::DefaultHashBuilder::default()
-}
-
 #[derive(Clone, Debug)]
 struct Weighter;
 
 impl quick_cache::Weighter<Box<str>, Arc<Kept>> for Weighter {
     fn weight(&self, name: &Box<str>, kept: &Arc<Kept>) -> u64 {
-        (OVERHEAD + name.len() + kept.frame.len() + 96 * kept.generations.len()) as u64
+        let parts = kept.frame.len() + kept.entry.overhead() + 96 * kept.generations.len();
+        (OVERHEAD + name.len() + parts) as u64
     }
 }

@@ -99,7 +99,8 @@ impl RedisStore {
                 } else {
                     Vec::new()
                 };
-                let found = Found { entry, generations, epoch, run, source, near: false };
+                let found =
+                    Found { entry, decoded: None, generations, epoch, run, source, near: false };
                 Ok(Answer { found, by })
             })
             .await
@@ -117,9 +118,10 @@ impl RedisStore {
     ) -> Result<Found, StoreError> {
         // Before the server is asked: what moves from now on outdates the answer.
         let asked = near.ask(names);
-        let answer = self.read(names, What::All).await?;
+        let mut answer = self.read(names, What::All).await?;
         if let Some(asked) = asked {
-            near.keep(names, asked, &answer.found, &answer.by, self.nodes.shared.kit.clock.now());
+            let now = self.nodes.shared.kit.clock.now();
+            near.keep(names, asked, &mut answer.found, &answer.by, now);
         }
         Ok(answer.found)
     }

@@ -108,6 +108,14 @@ impl Store for RedisStore {
         }
     }
 
+    fn at_hand(&self, names: &Names) -> Option<Found> {
+        let near = self.near.as_ref().filter(|near| near.mode() == NearMode::Coherent)?;
+        if names.scope_count() == 0 {
+            return None;
+        }
+        near.get(names, self.now()).map(|kept| kept.found())
+    }
+
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
         StoreFuture::pending(self.do_miss(names, request))
     }

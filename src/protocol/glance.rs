@@ -1,0 +1,79 @@
+//! Which fields a message has, at one look.
+
+use http::{HeaderMap, HeaderName};
+
+/// The fields of a message, and a mark for each name.
+///
+/// A request is asked for some forty fields, of which it has almost none. To look each of them up costs
+/// more than all else that is done with its head; a mark that is not there says the same at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Glance<'a> {
+    pub(crate) headers: &'a HeaderMap,
+    marks: u64,
+}
+
+impl<'a> Glance<'a> {
+    /// Looks at each of the fields once.
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let marks = headers.keys().fold(0, |marks, name| marks | mark(name));
+        Self { headers, marks }
+    }
+
+    /// Whether the field is there.
+    pub(crate) fn has(&self, name: &HeaderName) -> bool {
+        self.may_have(mark(name)) && self.headers.contains_key(name)
+    }
+
+    /// Whether a field with this mark may be there.
+    pub(crate) fn may_have(&self, mark: u64) -> bool {
+        self.marks & mark != 0
+    }
+}
+
+/// One bit for a name, which few others have.
+pub(crate) fn mark(name: &HeaderName) -> u64 {
+    let text = name.as_str().as_bytes();
+    let (first, last) = match text {
+        [first, .., last] => (usize::from(*first), usize::from(*last)),
+        _ => (0, 0),
+    };
+    1 << ((text.len() + 5 * first + 11 * last) % 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::{ACCEPT, CONTENT_LENGTH, HOST, RANGE};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_empty_head_has_nothing() {
+        let headers = HeaderMap::new();
+        assert!(
+            [ACCEPT, HOST, RANGE, CONTENT_LENGTH]
+                .iter()
+                .all(|name| !Glance::of(&headers).has(name))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn it_says_what_the_map_says(there in names(), asked in names()) {
+            let mut headers = HeaderMap::new();
+            for name in there {
+                headers.append(name, HeaderValue::from_static(""));
+            }
+            let glance = Glance::of(&headers);
+            for name in asked.iter().chain(headers.keys()) {
+                prop_assert_eq!(glance.has(name), headers.contains_key(name));
+            }
+        }
+    }
+
+    fn names() -> impl Strategy<Value = Vec<HeaderName>> {
+        let name = "(a|b|range|host|[a-z][a-z-]{0,20})".prop_map(|name| name.parse().unwrap());
+        proptest::collection::vec(name, 0..12)
+    }
+}
