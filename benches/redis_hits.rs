@@ -75,6 +75,11 @@ fn by_hand(runtime: &tokio::runtime::Runtime, url: &str, size: usize, times: usi
     counted(|| (0..times).for_each(|_| round()));
 }
 
+/// What is asked for at once, each another.
+fn items() -> impl Iterator<Item = String> {
+    (1..=AT_ONCE).map(|n| format!("/items/{n}"))
+}
+
 fn by_layer(
     runtime: &tokio::runtime::Runtime,
     store: RedisStoreBuilder,
@@ -86,12 +91,14 @@ fn by_layer(
     let layer = cache.layer();
     let service = layer.layer(service_fn(move |_: Request<Full<Bytes>>| handler(size)));
     runtime.block_on(async {
-        let response = service.clone().oneshot(request("/items/1")).await.expect("an answer");
-        response.into_body().collect().await.expect("a body");
+        for item in items() {
+            let response = service.clone().oneshot(request(&item)).await.expect("an answer");
+            response.into_body().collect().await.expect("a body");
+        }
         cache.settled().await;
     });
     let rounds = |count| -> Vec<Vec<Request<Full<Bytes>>>> {
-        (0..count).map(|_| (0..AT_ONCE).map(|_| request("/items/1")).collect()).collect()
+        (0..count).map(|_| items().map(|item| request(&item)).collect()).collect()
     };
     let run = |rounds: Vec<Vec<_>>| {
         for round in rounds {

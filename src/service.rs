@@ -14,7 +14,7 @@ use tracing::Instrument;
 
 use crate::body::ResponseBody;
 use crate::cache::Cache;
-use crate::flow::{self, Admission, Handled, Origin};
+use crate::flow::{self, Admission, Mark, Origin};
 use crate::future::ResponseFuture;
 use crate::replay::Replayers;
 
@@ -87,15 +87,15 @@ where
             }
             other => (other, None),
         };
-        if let Some(route) = admission.route() {
+        let mark = admission.route().map(|route| {
             // Now that the tenant and the key have been read.
             route.removed.remove_from(request.headers_mut());
-            Handled::mark(shared, request.extensions_mut());
-        }
+            Mark::of(shared)
+        });
         let shared = Arc::clone(shared);
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
-        let origin = Origin::new(mem::replace(&mut self.inner, clone), request);
+        let origin = Origin::new(mem::replace(&mut self.inner, clone), request, mark);
         match admission {
             Admission::Read(read) => {
                 ResponseFuture::flow(flow::read(shared, read, seen, origin).instrument(span))

@@ -423,8 +423,10 @@ fn push_header(name: &HeaderName, parts: &Parts, variant: &mut String) {
 /// HTTP/2's `:authority`), it counts, with its scheme, and a Host beside it is the same.
 fn push_host(parts: &Parts, variant: &mut String) {
     let Some(authority) = parts.uri.authority() else {
-        if parts.headers.contains_key(HOST) {
-            push_header(&HOST, parts, variant);
+        // Sent twice it has no key.
+        if let Some(host) = parts.headers.get(HOST) {
+            variant.push_str(";host=");
+            encode(host.as_bytes(), variant);
         }
         return;
     };

@@ -57,10 +57,10 @@ where
         most: admitted.route.max_request_body.unwrap_or(shared.settings.max_request_body),
         time: shared.settings.request_body_timeout,
     };
-    let (service, request) = origin.into_parts();
+    let (service, request, mark) = origin.into_parts();
     let (parts, body) = request.into_parts();
     let (body, content) = replayer.read(body, limits).await;
-    let origin = Origin::new(service, Request::from_parts(parts, body));
+    let origin = Origin::new(service, Request::from_parts(parts, body), mark);
     match content {
         Ok(content) => {
             admitted.extend_variant(&content.variant());

@@ -1,7 +1,6 @@
 //! Which configured route a request is on. Costs no allocation where it is on none.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use http::{Extensions, Method, Request, Uri};
 
@@ -94,17 +93,25 @@ fn has_same_shape(one: &str, other: &str) -> bool {
 /// Left in a request by each cache that reads for it: a layer of the same cache further in must
 /// not wait for the one further out.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Handled(Vec<usize>);
+pub(crate) struct Handled(Vec<Mark>);
+
+/// What tells one cache of this process from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(usize);
+
+impl Mark {
+    pub(crate) fn of(shared: &Shared) -> Self {
+        Self(std::ptr::from_ref(shared) as usize)
+    }
+}
 
 impl Handled {
-    pub(crate) fn mark(shared: &Arc<Shared>, extensions: &mut Extensions) {
-        let mark = Arc::as_ptr(shared) as usize;
+    pub(crate) fn mark(mark: Mark, extensions: &mut Extensions) {
         extensions.get_or_insert_default::<Self>().0.push(mark);
     }
 
     fn is_by(shared: &Shared, extensions: &Extensions) -> bool {
-        let mark = std::ptr::from_ref(shared) as usize;
-        extensions.get::<Self>().is_some_and(|handled| handled.0.contains(&mark))
+        extensions.get::<Self>().is_some_and(|handled| handled.0.contains(&Mark::of(shared)))
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) use self::inspect::{
     Inspection, StampState, Uninspected, Worth, inspect_stored, inspect_target, list, ping,
 };
 pub(crate) use self::invalidation::invalidate;
-pub(crate) use self::matching::{Handled, Matched, match_head, match_route, with_full_path};
+pub(crate) use self::matching::{Mark, Matched, match_head, match_route, with_full_path};
 pub(crate) use self::origin::Origin;
 pub(crate) use self::pipe::PipeReader;
 pub(crate) use self::read::{Read, at_once, read};

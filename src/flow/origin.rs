@@ -8,6 +8,7 @@ use http_body::Body;
 use tokio::time::Instant;
 use tower_service::Service;
 
+use super::matching::{Handled, Mark};
 use super::shared::Shared;
 use crate::policy::CachedRoute;
 
@@ -46,12 +47,15 @@ pub(crate) type Answer<S, B> = Result<
 pub(crate) struct Origin<S, B> {
     service: S,
     request: Request<B>,
+    /// Which cache reads for the request, if one does.
+    mark: Option<Mark>,
     is_resting: bool,
 }
 
 impl<S: Handler<B>, B> Origin<S, B> {
-    pub(crate) fn new(service: S, request: Request<B>) -> Self {
-        Self { service, request, is_resting: false }
+    /// `mark` is that of a cache that reads: a layer of the same one further in must not.
+    pub(crate) fn new(service: S, request: Request<B>, mark: Option<Mark>) -> Self {
+        Self { service, request, mark, is_resting: false }
     }
 
     /// The request's headers, as the client sent them.
@@ -59,9 +63,9 @@ impl<S: Handler<B>, B> Origin<S, B> {
         self.request.headers()
     }
 
-    /// The service and its request.
-    pub(crate) fn into_parts(self) -> (S, Request<B>) {
-        (self.service, self.request)
+    /// The service, its request, and which cache reads for it.
+    pub(crate) fn into_parts(self) -> (S, Request<B>, Option<Mark>) {
+        (self.service, self.request, self.mark)
     }
 
     /// The request, to be changed before the handler sees it.
@@ -73,6 +77,9 @@ impl<S: Handler<B>, B> Origin<S, B> {
     pub(crate) async fn run(mut self) -> Result<Response<S::Body>, S::Error> {
         // It is, but for those who have rested; to ask again costs the others nothing.
         poll_fn(|cx| self.service.poll_ready(cx)).await?;
+        if let Some(mark) = self.mark {
+            Handled::mark(mark, self.request.extensions_mut());
+        }
         self.service.call(self.request).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::encode::{normalize_value, normalize_value_lossy};
+use super::encode::{is_unreserved, normalize_value, normalize_value_lossy};
 
 /// Appends the canonical spelling of a request's path to `out`: each segment as
 /// [`normalize_value`] writes it, empty segments and a trailing slash kept.
@@ -71,6 +71,11 @@ impl fmt::Display for PathError {
 impl std::error::Error for PathError {}
 
 fn strict(raw: &str, out: &mut String) -> Result<(), PathError> {
+    if raw.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) && !raw.contains("/.") {
+        // As most are.
+        out.push_str(raw);
+        return Ok(());
+    }
     for (index, segment) in raw.split('/').enumerate() {
         if index > 0 {
             out.push('/');

@@ -78,8 +78,7 @@ impl Glance<'_> {
 
     /// [`is_ambiguous`].
     pub(crate) fn is_ambiguous(&self, target: &Uri) -> bool {
-        self.has(&HOST) && has_other_host(target, self.headers)
-            || self.has(&CONTENT_LENGTH) && self.has_two_ends()
+        has_other_host(target, self.headers) || self.has(&CONTENT_LENGTH) && self.has_two_ends()
     }
 
     fn has_two_ends(&self) -> bool {

@@ -5,9 +5,14 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 
+use foldhash::quality::RandomState;
+
 use super::holdings::Holdings;
 use crate::entry::{Generation, Id, Millis, Snapshot};
 use crate::store::{LeaseToken, Mode, Refusal};
+
+/// By name. Names are for clients to pick, hence the seed, which each map has for itself.
+type Map<T> = HashMap<Box<str>, T, RandomState>;
 
 /// The ids that one attempt mints, each another.
 pub(super) struct Minter {
@@ -37,8 +42,8 @@ struct Timed<T> {
 /// Generations and fences by name.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
-    generations: HashMap<Box<str>, Timed<Generation>>,
-    fences: HashMap<Box<str>, Vec<(LeaseToken, Millis)>>,
+    generations: Map<Timed<Generation>>,
+    fences: Map<Vec<(LeaseToken, Millis)>>,
     /// What the generations' names and slots take, in bytes.
     weight: usize,
     sweep_at: usize,
@@ -179,8 +184,8 @@ impl Scopes {
 pub(super) struct Tenant {
     pub(super) scopes: Scopes,
     pub(super) holdings: Holdings,
-    epochs: HashMap<Box<str>, Timed<Id>>,
-    leases: HashMap<Box<str>, Timed<(LeaseToken, Snapshot)>>,
+    epochs: Map<Timed<Id>>,
+    leases: Map<Timed<(LeaseToken, Snapshot)>>,
     sweep_at: usize,
 }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache as Map, DefaultLifecycle};
@@ -56,7 +57,7 @@ pub struct MemoryStore {
     shelves: Box<[Arc<Shelf>]>,
     /// How much of them may be one tenant's.
     share: Share,
-    tenants: RwLock<HashMap<Space, Arc<RwLock<Tenant>>>>,
+    tenants: RwLock<HashMap<Space, Arc<RwLock<Tenant>>, RandomState>>,
     /// Generations of all tenants at once, one a namespace.
     everybody: RwLock<Scopes>,
     /// What the tenants' metadata takes, in bytes, and may take.
@@ -99,7 +100,7 @@ impl MemoryStore {
         let entries = Map::with_options(
             options,
             Weighter,
-            quick_cache::DefaultHashBuilder::default(),
+            RandomState::default(),
             DefaultLifecycle::default(),
         );
         Self {
@@ -432,7 +433,7 @@ impl Store for MemoryStore {
 /// What a tenant takes beside its metadata, in bytes, roughly.
 const TENANT_WEIGHT: usize = 512;
 
-type Entries = Map<Arc<str>, Kept, Weighter>;
+type Entries = Map<Arc<str>, Kept, Weighter, RandomState>;
 
 fn weight(name: &str, frame: &[u8], entry: Option<&Entry>) -> u64 {
     // What the map and the tenant's queue need for an entry, roughly.

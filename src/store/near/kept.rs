@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use parking_lot::RwLock;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
@@ -22,7 +23,7 @@ const OVERHEAD: usize = 256;
 #[derive(Debug)]
 pub(in crate::store) struct Near {
     settings: NearSettings,
-    entries: Entries<Box<str>, Arc<Kept>, Weighter>,
+    entries: Entries<Box<str>, Arc<Kept>, Weighter, RandomState>,
     positions: Positions,
     began: Instant,
     /// One for each server that tells, while it does.
@@ -95,14 +96,10 @@ impl Near {
             .weight_capacity(settings.capacity)
             .estimated_items_capacity((bytes / 4096).clamp(64, 1 << 20))
             .build();
+        let (hashing, life) = (RandomState::default(), DefaultLifecycle::default());
         let entries = match options {
-            Ok(options) => Entries::with_options(
-                options,
-                Weighter,
-                quick_cache::DefaultHashBuilder::default(),
-                DefaultLifecycle::default(),
-            ),
-            Err(_) => Entries::with_weighter(64, settings.capacity, Weighter),
+            Ok(options) => Entries::with_options(options, Weighter, hashing, life),
+            Err(_) => Entries::with(64, settings.capacity, Weighter, hashing, life),
         };
         Self {
             settings,

@@ -58,6 +58,13 @@ impl Life {
             self.trouble.tell();
         }
     }
+
+    /// Somebody has given up what was sent: if nothing has been answered for long, nothing will be.
+    pub(super) fn give_up(&self) {
+        if self.silence.is_long(Instant::now()) {
+            self.end();
+        }
+    }
 }
 
 /// Wakes up whoever watches where the servers are.
@@ -301,8 +308,8 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Some(life) = self.0.filter(|life| life.silence.is_long(Instant::now())) {
-            life.end();
+        if let Some(life) = self.0 {
+            life.give_up();
         }
     }
 }

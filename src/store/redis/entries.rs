@@ -9,9 +9,11 @@ use bytes::Bytes;
 use super::RedisStore;
 use super::connection::Link;
 use super::failure::Failure;
+use super::gather;
+use super::node::Node;
 use super::scopes::generation;
 use super::script::{Call, Script};
-use crate::entry::{Id, Millis, Snapshot};
+use crate::entry::{Generation, Id, Millis, RunId, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::store::near::{By, Kept, Near};
 use crate::store::types::nonce;
@@ -65,6 +67,46 @@ impl RedisStore {
 
     /// Reads the names of one slot, of the scopes the first `count`.
     async fn read_here(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
+        // In a cluster each name may turn out to be elsewhere.
+        if !self.nodes.is_cluster() {
+            let node = self.nodes.node_of(names.entry()).await?;
+            let (_under_way, many) = node.gather.begin();
+            if many {
+                return self.read_gathered(&node, names, what, count).await;
+            }
+            return self.read_alone(names, what, count).await;
+        }
+        self.read_alone(names, what, count).await
+    }
+
+    async fn read_gathered(
+        &self,
+        node: &Arc<Node>,
+        names: &Names,
+        what: What,
+        count: usize,
+    ) -> Result<Answer, Failure> {
+        let with_entry = what == What::All;
+        let read = gather::read(node, names, with_entry, count).await?;
+        let first = usize::from(with_entry);
+        let entry = if with_entry { read.entry() } else { None };
+        let generations = (first..first + count)
+            .map(|at| read.stamp(at).map_or(Generation::Missing, Generation::parse))
+            .collect();
+        let epoch = read.stamp(first + count).and_then(Id::from_slice);
+        let (run, source, address) = read.by();
+        let by = self.by(address, run);
+        let found = Found { entry, decoded: None, generations, epoch, run, source, near: false };
+        Ok(Answer { found, by })
+    }
+
+    /// Who has answered, if that matters.
+    fn by(&self, address: &Arc<str>, run: RunId) -> Vec<By> {
+        let by = self.near.as_ref().map(|_| By { address: Arc::clone(address), run });
+        by.into_iter().collect()
+    }
+
+    async fn read_alone(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
         self.nodes
             .at(names.entry(), move |mut link| async move {
                 let bytes = names.entry().len() + names.epoch().len() * (count + 2) + 16;
@@ -94,11 +136,7 @@ impl RedisStore {
                 let epoch = values.next().and_then(bytes_of);
                 let epoch = epoch.and_then(|stored| Id::from_slice(&stored));
                 let (run, source) = (link.run(), link.id());
-                let by = if self.near.is_some() {
-                    vec![By { address: link.address().clone(), run }]
-                } else {
-                    Vec::new()
-                };
+                let by = self.by(link.address(), run);
                 let found =
                     Found { entry, decoded: None, generations, epoch, run, source, near: false };
                 Ok(Answer { found, by })

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `store`, `builder`, `target` | what an app holds, and what it is told |
 //! | `entries`, `scopes`, `patterns`, `script`, `everybody` | the steps |
+//! | `gather` | look-ups that are sent together |
 //! | `nodes`, `lookout`, `view` | which server a step goes to, and how that is learned |
 //! | `node`, `pool`, `server`, `connection`, `address`, `tls` | one server, and the ways to it |
 //! | `identity`, `clock`, `feed`, `failure` | what it says: who it is, the time, what moves, what is wrong |
@@ -23,6 +24,7 @@ mod entries;
 mod everybody;
 mod failure;
 mod feed;
+mod gather;
 mod identity;
 mod lookout;
 mod node;

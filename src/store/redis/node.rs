@@ -11,6 +11,7 @@ use super::clock::ServerClock;
 use super::connection::Trouble;
 use super::failure::Failure;
 use super::feed::Feed;
+use super::gather::Gather;
 use super::pool::Links;
 use super::server::Server;
 use super::target::Access;
@@ -43,6 +44,7 @@ pub(super) struct Kit {
 /// A primary.
 pub(super) struct Node {
     pub(super) links: Links,
+    pub(super) gather: Gather,
     /// Connections on which replicas are waited for, which holds up whatever comes behind.
     sure: Option<Links>,
     #[allow(dead_code, reason = "held for its drop")]
@@ -74,7 +76,7 @@ impl Kit {
             Feed::new(Arc::clone(&server), Arc::clone(near), self.namespaces.subscribe())
         });
         let sure = self.replicas.map(|_| Links::new(Arc::clone(&server), self.connections));
-        Node { links: Links::new(server, self.connections), sure, feed }
+        Node { links: Links::new(server, self.connections), gather: Gather::new(), sure, feed }
     }
 
     /// Has the nodes tell of this namespace too.
