@@ -1,11 +1,13 @@
 //! Clients that leave at any moment, and look whose answer they have got.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tower_response_cache::DataKey;
 
 use crate::support::app::App;
 
@@ -58,11 +60,29 @@ async fn ask(app: &App) -> bool {
         1 => Duration::from_millis(fastrand::u64(..200)),
         _ => Duration::from_secs(20),
     };
+    if fastrand::bool() {
+        return fetch(app, gym, path, id, stay).await;
+    }
     let Ok(answer) = timeout(stay, app.get(gym, &target)).await else {
         assert!(stay < Duration::from_secs(20), "{target} hangs");
         return false;
     };
     assert!(answer.status.is_success(), "{target}: {answer:?}");
     assert_eq!(answer.text(), format!("{gym}/{id}="), "{target} of {gym} is somebody else's");
+    true
+}
+
+/// As [`ask`], of a value.
+async fn fetch(app: &App, gym: &str, kind: &str, id: u8, stay: Duration) -> bool {
+    let own = format!("{gym}/{kind}/{id}");
+    let key = DataKey::template("{kind}:{id}").with("kind", kind).with("id", id.to_string());
+    let cache = app.cache.tenant(gym).unwrap();
+    let fetch = async || Ok::<_, Infallible>(own.clone());
+    let given = cache.get_or_fetch(key, Duration::from_millis(50), fetch);
+    let Ok(Ok(given)) = timeout(stay, given).await else {
+        assert!(stay < Duration::from_secs(20), "{own} hangs");
+        return false;
+    };
+    assert_eq!(given, own, "somebody else's");
     true
 }

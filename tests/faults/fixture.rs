@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, put};
-use tower_response_cache::{Cache, CacheBuilder, On, RedisStore, Route};
+use tower_response_cache::{Cache, CacheBuilder, On, RedisStore, Route, Scope};
 
 use crate::counted::Counted;
 use crate::support::app::{App, Source, gym_cache, gym_routes};
@@ -112,6 +112,8 @@ fn configured(store: Arc<Counted<RedisStore>>) -> CacheBuilder {
         .fill_timeout(INVALIDATE)
         .invalidate_timeout(INVALIDATE)
         .route(Route::get("/teams/{id}"))
+        .with_values()
+        .scope(Scope::pattern("value:*"))
         .invalidate(On::put("/fenced/{id}").path("/users/{id}").fence(Duration::from_secs(2)))
 }
 

@@ -3,7 +3,7 @@
 //! Each fault, of the network or of the server, meets each operation, under clients that leave when
 //! they like. `cargo test --release --test faults -- --ignored --nocapture` measures what an outage
 //! costs.
-#![cfg(feature = "redis")]
+#![cfg(all(feature = "redis", feature = "data"))]
 #![allow(unreachable_pub, reason = "a target of its own: nothing is reached from outside")]
 
 #[macro_use]
@@ -19,3 +19,4 @@ mod operations;
 mod settings;
 mod solo;
 mod throughput;
+mod values;

@@ -2,11 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::Method;
-
 use crate::clients::Clients;
 use crate::fixture::{Fault, Fixture, SLACK};
-use crate::operations::{Operation, same};
+use crate::operations::Operation;
 use crate::support::fault_proxy::Mode;
 
 /// How often an operation is done while the breaker is open.
@@ -41,7 +39,7 @@ async fn all_operations(fault: Fault) {
     let mut fixture = Fixture::new().await;
     let clients = Clients::begin(&fixture.app, 4);
     let mut recoveries = Vec::new();
-    for operation in Operation::ALL {
+    for operation in Operation::all() {
         recoveries.push(outage(&mut fixture, fault, operation).await);
     }
     clients.end(&fixture.app).await;
@@ -56,8 +54,7 @@ async fn all_operations(fault: Fault) {
 /// Answers how long it took until there were hits again.
 async fn outage(fixture: &mut Fixture, fault: Fault, operation: Operation) -> Duration {
     let context = format!("{fault:?}, {operation:?}");
-    let target = operation.target();
-    fixture.hit_again(target).await;
+    operation.hit_again(fixture, &context).await;
     fixture.hit_again("/users/8").await;
 
     fixture.begin(fault).await;
@@ -80,16 +77,9 @@ async fn outage(fixture: &mut Fixture, fault: Fault, operation: Operation) -> Du
 
     fixture.end(fault).await;
     let recovery = fixture.hit_again("/users/8").await;
+    let recovery = recovery + operation.hit_again(fixture, &context).await;
     assert!(recovery < RECOVERY, "{context}: {recovery:?}");
-    fixture.hit_again(target).await;
-    let tenant = fixture.app.cache.tenant("4").unwrap();
-    if operation == Operation::DeletePattern {
-        tenant.delete_pattern("/users/9*").await.expect(&context);
-    }
-    // Nobody has got anything from before, here or elsewhere.
-    for app in [&fixture.app, &fixture.other] {
-        same(app, &fixture.plain, Method::GET, target, "", &format!("{context}, after")).await;
-    }
+    operation.after(fixture, &format!("{context}, after")).await;
     fixture.app.cache.shutdown(RECOVERY).await.expect(&context);
     recovery
 }
@@ -102,12 +92,10 @@ async fn p20_replies_that_come_byte_by_byte_are_whole() {
             .await;
     let clients = Clients::begin(&fixture.app, 8);
     fixture.proxy.set(Mode::Trickle).await;
-    for operation in Operation::ALL {
+    for operation in Operation::all() {
         operation.run(&fixture, "1", &format!("trickle, {operation:?}")).await;
-        fixture.hit_again(operation.target()).await;
-        for app in [&fixture.app, &fixture.other] {
-            same(app, &fixture.plain, Method::GET, operation.target(), "", "trickle").await;
-        }
+        operation.hit_again(&fixture, "trickle").await;
+        operation.after(&fixture, "trickle").await;
     }
     clients.end(&fixture.app).await;
 }
