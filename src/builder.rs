@@ -441,6 +441,18 @@ impl CacheBuilder {
         self
     }
 
+    /// Counts requests by tenant from the start, or never. If not set, they are counted from the
+    /// moment at which a router for operators is asked for ([`Cache::admin_router`]), which shows
+    /// those of the most frequent tenants.
+    ///
+    /// There are counters for 256 tenants, whoever asks; `docs/ADMIN.md` says how exact they are. With
+    /// them a request costs a lock in the first 10,000 requests, and then one of 16 requests does.
+    #[cfg(feature = "admin")]
+    pub fn count_tenants(mut self, count: bool) -> Self {
+        self.settings.count_tenants = Some(count);
+        self
+    }
+
     /// For how long the targets of a write stay closed when nobody knows what became of it: its
     /// client left, it panicked, it failed with an error, or it was answered with 408 or 504.
     /// 3 s if not set; zero, which is for not at all, in the [`rfc9111`](Self::rfc9111) attitude. A

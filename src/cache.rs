@@ -49,6 +49,10 @@ impl Cache {
     pub(crate) fn new(store: Arc<dyn Store>, rules: Rules, settings: Settings) -> Self {
         store.attach(&rules.namespace);
         let shared = Arc::new(Shared::new(store, rules, settings));
+        #[cfg(feature = "admin")]
+        if shared.settings.count_tenants == Some(true) {
+            shared.tenants.begin();
+        }
         shared.announce();
         #[cfg(feature = "metrics")]
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

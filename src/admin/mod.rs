@@ -10,7 +10,7 @@
 //! | `guard` | what is refused before anything is done, and what every response says |
 //! | `access` | whose keys a router reaches |
 //! | `order`, `receipt`, `audit` | an invalidation: what is asked for, what came of it, who did it |
-//! | `lookup`, `keys`, `routes`, `stats` | what can be read |
+//! | `lookup`, `keys`, `routes`, `stats`, `tenants` | what can be read |
 //! | `samples`, `chart` | the last minutes, as numbers and as SVG |
 //! | `page` | all of it for people |
 
@@ -30,6 +30,7 @@ mod router;
 mod routes;
 mod samples;
 mod stats;
+mod tenants;
 
 use axum::Router;
 
@@ -62,6 +63,9 @@ impl Cache {
     /// Whoever reaches it has all of these rights: mount it behind the app's own authentication. Its
     /// JSON API is under `/v1`, its page for people at the root; `docs/ADMIN.md` has both.
     ///
+    /// From the first of them on requests are counted by tenant, unless
+    /// [`CacheBuilder::count_tenants`](crate::CacheBuilder::count_tenants) says otherwise.
+    ///
     /// ```
     /// # use axum::{Router, extract::Request, middleware::{Next, from_fn}, response::Response};
     /// # use tower_response_cache::{Cache, MemoryStore, Route, Tenant};
@@ -72,6 +76,10 @@ impl Cache {
     /// # }
     /// ```
     pub fn admin_router(&self) -> Router {
+        let shared = self.shared();
+        if shared.settings.count_tenants.unwrap_or(true) {
+            shared.tenants.begin();
+        }
         router::router(Access::Operator(self.clone()))
     }
 }

@@ -9,6 +9,7 @@ use super::access::tenant_of;
 use super::moment::{millis, rfc3339};
 use super::router::Admin;
 use super::samples::{Step, ratio};
+use super::tenants::{Tenants, tenants};
 use crate::RouteStats;
 use crate::clock::{Clock as _, SystemClock};
 use crate::flow;
@@ -49,6 +50,8 @@ pub(super) struct Totals {
     pub(super) handler: HandlerTime,
     /// By route, the one with the most requests first.
     pub(super) routes: Vec<RouteLine>,
+    /// By tenant; `null` where that is not counted.
+    pub(super) tenants: Option<Tenants>,
     /// The last minutes, as far as somebody has looked.
     pub(super) history: Vec<Past>,
     #[serde(skip)]
@@ -75,7 +78,11 @@ pub(super) struct HandlerTime {
     pub(super) runs: u64,
     pub(super) spent_ms: f64,
     pub(super) saved_ms: f64,
-    /// What handlers work for a request, on average, with the cache and as it would be without.
+    /// How long a run takes, on average.
+    pub(super) run_ms: Option<f64>,
+    /// What handlers work for a request, on average, and what they would without the cache, at
+    /// least: a hit has the time that its stored response had cost, and one that waited for the run
+    /// of another has none. What the cache and the store take is in neither.
     pub(super) with_cache_ms: Option<f64>,
     pub(super) without_cache_ms: Option<f64>,
     #[serde(skip)]
@@ -153,6 +160,7 @@ fn totals(admin: &Admin) -> Option<Totals> {
         hit_ratio: outcomes.hit_ratio(),
         handler: HandlerTime::of(by_route.iter(), outcomes.total()),
         routes,
+        tenants: tenants(admin.access.shared()),
         history: steps.iter().map(Past::of).collect(),
         steps,
     })
@@ -223,12 +231,13 @@ impl HandlerTime {
             spent += route.handler_time;
             saved += route.saved_time;
         }
-        let share = ratio(1, requests);
-        let per_request = |time| share.map(|share| (millis(time) * share * 1e3).round() / 1e3);
+        let mean = |time, of| ratio(1, of).map(|share| (millis(time) * share * 1e3).round() / 1e3);
+        let per_request = |time| mean(time, requests);
         Self {
             runs,
             spent_ms: millis(spent),
             saved_ms: millis(saved),
+            run_ms: mean(spent, runs),
             with_cache_ms: per_request(spent),
             without_cache_ms: per_request(spent + saved),
             saved,

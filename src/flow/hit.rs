@@ -63,6 +63,7 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
             _ => None,
         };
         shared.telemetry.answered(&read.route.telemetry, how, reason);
+        shared.tenants.answered(read.names.space(), how);
     }
     let entry = Arc::unwrap_or_clone(entry);
     let (status, headers) = match entry.content {

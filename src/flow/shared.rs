@@ -25,7 +25,7 @@ use crate::protocol::{CacheControl, HitStatus, targeted};
 use crate::store::Store;
 #[cfg(feature = "metrics")]
 use crate::telemetry::Levels;
-use crate::telemetry::{Bound, Recent, Telemetry};
+use crate::telemetry::{Bound, Recent, Telemetry, Tenants};
 
 /// One cache: its rules, its store, and who is under way in this process.
 pub(crate) struct Shared {
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(super) trims: Arc<Semaphore>,
     /// The last invalidations, for people to look at.
     pub(crate) recent: Recent,
+    /// Who asks most, for people to look at.
+    pub(crate) tenants: Tenants,
     /// The longest time for which an entry was stored here.
     pub(crate) longest_kept: AtomicU64,
     /// Runs, fills and invalidations that nobody waits for.
@@ -105,6 +107,9 @@ pub(crate) struct Settings {
     pub(crate) max_runs: Option<usize>,
     pub(crate) run_queue_timeout: Duration,
     pub(crate) shed_load: bool,
+    /// Whether requests are counted by tenant; `None` for as soon as there is somebody to show them to.
+    #[cfg(feature = "admin")]
+    pub(crate) count_tenants: Option<bool>,
     /// `None` for what the attitude says.
     pub(crate) hold_after_lost: Option<Duration>,
 }
@@ -146,6 +151,8 @@ impl Default for Settings {
             max_runs: None,
             run_queue_timeout: Duration::from_secs(1),
             shed_load: false,
+            #[cfg(feature = "admin")]
+            count_tenants: None,
             hold_after_lost: None,
         }
     }
@@ -227,6 +234,7 @@ impl Shared {
             dirty: Dirty::default(),
             trims: Arc::new(Semaphore::new(1)),
             recent: Recent::default(),
+            tenants: Tenants::default(),
             longest_kept: AtomicU64::new(0),
             work,
         }

@@ -20,9 +20,11 @@ pub(crate) fn forwarded(
         let route = &read.route.telemetry;
         if let Some(why) = read.passed {
             shared.telemetry.answered_past(route, why);
+            shared.tenants.answered(read.names.space(), Answered::Bypass);
         } else {
             let reason = detail.unwrap_or(read.reason.as_str());
             shared.telemetry.answered(route, Answered::Miss, Some(reason));
+            shared.tenants.answered(read.names.space(), Answered::Miss);
         }
     }
     append(shared, headers, Forwarded::new(read.reason), detail);
@@ -34,6 +36,7 @@ pub(crate) fn stored(shared: &Shared, read: &Read, headers: &mut HeaderMap, ttl:
     if !read.is_refresh {
         let reason = Some(read.reason.as_str());
         shared.telemetry.answered(&read.route.telemetry, Answered::Miss, reason);
+        shared.tenants.answered(read.names.space(), Answered::Miss);
     }
     let forwarded = Forwarded { ttl: Some(ttl), stored: true, ..Forwarded::new(read.reason) };
     append(shared, headers, forwarded, None);

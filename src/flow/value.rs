@@ -185,6 +185,7 @@ fn tell(shared: &Shared, read: &Read, how: Answered, cost: u32) {
     let route = &read.route.telemetry;
     shared.telemetry.served(route, how, cost);
     shared.telemetry.answered_value(route, how);
+    shared.tenants.answered(read.names.space(), how);
 }
 
 /// The value could not be made: whoever waits makes its own, at once.

@@ -37,6 +37,12 @@ impl Answered {
         Self::Error,
     ];
 
+    /// Whether no handler had to run for it, then or for somebody else.
+    #[cfg(feature = "admin")]
+    pub(crate) fn is_without_handler(self) -> bool {
+        matches!(self, Self::Hit | Self::Stale | Self::Recalled)
+    }
+
     /// Its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

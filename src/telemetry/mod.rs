@@ -13,8 +13,11 @@ mod outcome;
 mod recent;
 mod route;
 mod seam;
+#[cfg(feature = "admin")]
+mod space_saving;
 pub(crate) mod span;
 mod stats;
+mod tenants;
 
 pub(crate) use self::answered::Answered;
 pub(crate) use self::handle::Stopwatch;
@@ -28,3 +31,6 @@ pub(crate) use self::route::RouteTelemetry;
 pub(crate) use self::seam::Levels;
 pub(crate) use self::seam::{Bound, Telemetry};
 pub use self::stats::Stats;
+pub(crate) use self::tenants::Tenants;
+#[cfg(feature = "admin")]
+pub(crate) use self::tenants::{TenantLine, Top};

@@ -81,6 +81,8 @@ async fn numbers_move_under_traffic() {
         .await;
     browser.wait_text("#outcome-hit", |text| count(text) > 10).await;
     browser.wait_text("#by-route", |text| text.contains("GET /users/{id}")).await;
+    browser.wait_text("#by-tenant", |text| text.contains("city-centre")).await;
+    browser.wait_text("#a-run", |text| text.ends_with('s')).await;
     browser.wait_text("#recent", |text| text.contains("subtree:/users/")).await;
     browser.wait_text("#ratio-caption", |text| !text.contains("last 0")).await;
     assert!(browser.has("svg polyline.line").await && browser.has("svg rect.hit").await);

@@ -15,3 +15,4 @@ mod forgery;
 mod keys;
 mod lookup;
 mod pages;
+mod tenants;

@@ -5,9 +5,13 @@ use std::time::Duration;
 use crate::admin::chart::{self, Part};
 use crate::admin::moment::words;
 use crate::admin::stats::{Numbers, Outcomes, Recent};
+use crate::admin::tenants::{TenantCount, Tenants};
 
 /// How many routes and invalidations the page shows; the API has all that are kept.
 const SHOWN: usize = 20;
+
+/// How much of a tenant's name the page shows; the API has all of it.
+const NAME: usize = 64;
 
 /// What changes by itself.
 pub(super) struct Live {
@@ -30,6 +34,8 @@ pub(super) struct Totals {
     pub(super) recent_ratio: String,
     pub(super) per_second: String,
     pub(super) saved: String,
+    pub(super) runs: u64,
+    pub(super) a_run: String,
     pub(super) with_cache: String,
     pub(super) without_cache: String,
     /// The bars of these two.
@@ -40,6 +46,7 @@ pub(super) struct Totals {
     pub(super) parts: Vec<Part>,
     pub(super) outcomes: Vec<OutcomeLine>,
     pub(super) routes: Vec<Line>,
+    pub(super) tenants: Option<TenantLines>,
     pub(super) store_errors: u64,
     pub(super) breaker_opened: u64,
 }
@@ -59,6 +66,22 @@ pub(super) struct Line {
     pub(super) saved: String,
     pub(super) with_cache: String,
     pub(super) without_cache: String,
+}
+
+/// The tenants with the most requests.
+pub(super) struct TenantLines {
+    pub(super) requests: u64,
+    pub(super) sampled: bool,
+    pub(super) lines: Vec<TenantLine>,
+}
+
+pub(super) struct TenantLine {
+    /// `None` for what belongs to no tenant, whatever tenants are called.
+    pub(super) name: Option<String>,
+    pub(super) requests: String,
+    pub(super) share: String,
+    pub(super) hits: u64,
+    pub(super) hit_ratio: String,
 }
 
 pub(super) struct RecentLine {
@@ -107,6 +130,8 @@ impl Totals {
             recent_ratio: percent(latest.and_then(|step| step.hit_ratio)),
             per_second: latest.map_or_else(|| "–".to_owned(), |s| format!("{:.1}", s.per_second)),
             saved: words(totals.handler.saved),
+            runs: totals.handler.runs,
+            a_run: milliseconds(totals.handler.run_ms),
             with_cache: milliseconds(totals.handler.with_cache_ms),
             without_cache: milliseconds(totals.handler.without_cache_ms),
             compared: chart::compared(
@@ -118,6 +143,7 @@ impl Totals {
             parts: chart::bar(&outcomes),
             outcomes: lines_of(&totals.outcomes, totals.requests),
             routes: totals.routes.iter().take(SHOWN).map(Line::of).collect(),
+            tenants: totals.tenants.as_ref().map(TenantLines::of),
             store_errors: count("store_errors"),
             breaker_opened: count("breaker_opened"),
         }
@@ -159,6 +185,39 @@ impl Line {
             without_cache: milliseconds(route.handler.without_cache_ms),
         }
     }
+}
+
+impl TenantLines {
+    fn of(tenants: &Tenants) -> Self {
+        let shown = tenants.top.iter().take(SHOWN);
+        Self {
+            requests: tenants.requests,
+            sampled: tenants.sampled,
+            lines: shown.map(TenantLine::of).collect(),
+        }
+    }
+}
+
+impl TenantLine {
+    fn of(tenant: &TenantCount) -> Self {
+        let (least, most) = (tenant.at_least, tenant.requests);
+        Self {
+            name: tenant.tenant.as_deref().map(shortened),
+            requests: if least == most { most.to_string() } else { format!("{least} to {most}") },
+            share: percent(tenant.share),
+            hits: tenant.hits,
+            hit_ratio: percent(tenant.hit_ratio),
+        }
+    }
+}
+
+/// The beginning of a name.
+fn shortened(name: &str) -> String {
+    let mut shown: String = name.chars().take(NAME).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl RecentLine {
