@@ -114,10 +114,10 @@ mod tests {
         #[test]
         fn counts_are_within_their_errors_and_errors_within_the_bound(
             capacity in 1_usize..12,
-            stream in prop::collection::vec((0_u8..40, 1_u64..4, any::<bool>()), 0..400),
+            stream in prop::collection::vec((0_u32..40, 1_u64..4, any::<bool>()), 0..400),
         ) {
             let mut sketch = SpaceSaving::new(capacity);
-            let mut truth: HashMap<u8, (u64, u64)> = HashMap::new();
+            let mut truth: HashMap<u32, (u64, u64)> = HashMap::new();
             for (key, weight, is_hit) in &stream {
                 // Few are frequent.
                 let key = key * key / 40;
