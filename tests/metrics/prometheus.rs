@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-use crate::dashboard::{dashboard, expressions};
+use crate::dashboard::{dashboard, expressions, label_queries};
 use crate::server::{Server, bytes, create, send, write};
 use crate::support::redis_server::{RedisServer, free_port};
 
@@ -213,6 +213,13 @@ async fn a_real_prometheus_scrapes_what_a_run_of_requests_must_give() {
         let reason = expression.contains("refused_fills") || expression.contains("uncacheable");
         let may_be_empty = reason || without_data.iter().any(|known| panel.starts_with(known));
         assert!(may_be_empty || !found.is_empty(), "{panel} finds nothing: {expression}");
+    }
+    // So are those of its variables.
+    for (metric, label) in label_queries(&dashboard()) {
+        let values =
+            prometheus.api(&format!("label/{label}/values"), &[("match[]", &metric)]).await;
+        let values = values.unwrap_or_else(|error| panic!("{metric} {label}: {error}"));
+        assert!(!values.as_array().unwrap().is_empty(), "{metric} has no {label}");
     }
     // And so are those of the rules, none of which fires.
     let rules = prometheus.api("rules", &[]).await.unwrap();
