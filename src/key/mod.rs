@@ -12,6 +12,7 @@ mod tenant;
 pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy};
 pub(crate) use self::encode::{normal_value, normal_value_lossy};
 pub use self::glob::{Glob, GlobError};
+pub(crate) use self::name::TENANT;
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};
 pub use self::path::{PathError, normalize_path, normalize_path_lossy};
 pub use self::query::{Keep, QueryError, QueryLimits, kept_pairs, normalize_query, template_value};

@@ -11,6 +11,9 @@ use super::encode::{encode, is_unreserved};
 /// How many epochs a tenant has.
 pub const EPOCHS: u64 = 64;
 
+/// The text of the scope of a whole tenant, which is the first scope of every key.
+pub(crate) const TENANT: &str = "tenant";
+
 /// A tenant within a namespace: the unit that nothing reaches across.
 ///
 /// Every name of the tenant is `{namespace}:{kind}:{{tenant}}:{rest}`, where `kind` is one letter

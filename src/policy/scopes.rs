@@ -5,10 +5,8 @@ use std::fmt;
 
 use super::Canonical;
 use super::rules::{Declared, Rules};
+pub(crate) use crate::key::TENANT;
 use crate::key::{Binding, Reach, ScopeKind, ScopeTemplate, TemplateError, encode};
-
-/// The text of the scope of everything that a tenant has.
-pub(crate) const TENANT: &str = "tenant";
 
 /// How a route's keys get one of the declared scopes.
 #[derive(Clone, Debug)]

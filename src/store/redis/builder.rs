@@ -162,9 +162,11 @@ impl RedisStoreBuilder {
     ///
     /// If the URL or a certificate makes no sense, or the server isn't there within
     /// [`connect_timeout`](Self::connect_timeout), or it refuses, or is a replica, or is older than
-    /// 7.0. Of a cluster most primaries must be there. The error's source names the address and says what to do about it.
+    /// 7.0. Of a cluster most primaries must be there. Behind sentinels that have just named another
+    /// primary it takes up to 3 seconds more. The error's source names the address and says what to do about it.
     pub async fn connect(self) -> Result<RedisStore, StoreError> {
         let store = self.connect_lazy()?;
+        store.nodes.settled().await;
         store.nodes.ping().await?;
         Ok(store)
     }

@@ -72,7 +72,8 @@ impl RedisStore {
             let node = self.nodes.node_of(names.entry()).await?;
             let (_under_way, many) = node.gather.begin();
             if many {
-                return self.read_gathered(&node, names, what, count).await;
+                let answer = self.read_gathered(&node, names, what, count).await?;
+                return self.nodes.shared.counts(&node).map(|()| answer);
             }
             return self.read_alone(names, what, count).await;
         }
@@ -354,6 +355,7 @@ impl RedisStore {
     }
 
     pub(super) async fn do_remove(&self, names: &Names) -> Result<bool, StoreError> {
+        self.nodes.note_tenant(names.space())?;
         let removed = self.nodes.surely_at(names.entry(), move |mut link| async move {
             let nonce = nonce();
             let keys = vec![names.epoch(), names.entry()];

@@ -1,21 +1,18 @@
 //! The lookout: learns where the primaries are, at first and whenever something points to a change.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{AsyncConnectionConfig, Pipeline, Value};
-use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
 use super::failure::Failure;
 use super::nodes::Shared;
 use super::target::Sentinels;
-use super::view::{
-    Range, ask_cluster, ask_sentinel, is_whole, read_epoch, read_primary, read_slots,
-};
+use super::view::{Range, ask_cluster, is_whole, read_slots};
+use super::watchers::Watchers;
 use crate::store::StoreErrorKind;
 
 /// What is asked, and whom at first.
@@ -34,8 +31,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// After how long a cluster is asked although nothing points to a change.
 const SLOTS_HOLD: Duration = Duration::from_secs(5);
 
-/// The same for sentinels. An old primary that is cut off from them, but not from here, gives no
-/// sign of it: this bounds for how long it is believed.
+/// The same for sentinels. An old primary that is passed over, or cut off from them but not from here,
+/// gives no sign of it. With the pause, well within [`TRUST`](super::tenure::TRUST).
 const PRIMARY_HOLDS: Duration = Duration::from_millis(700);
 
 /// Asks again and again, until the store is dropped.
@@ -44,9 +41,18 @@ pub(super) async fn keep(shared: Arc<Shared>, question: Question) {
     let mut watchers = Watchers::default();
     loop {
         let (done, hold) = match &question {
-            Question::Slots(seeds) => (slots(&shared, seeds, &mut node).await, SLOTS_HOLD),
+            Question::Slots(seeds) => {
+                let asked = Instant::now();
+                let done = slots(&shared, seeds, &mut node).await;
+                if done.is_ok() {
+                    shared.lately.forget(asked);
+                    catch_up(&shared).await;
+                }
+                (done, if shared.is_overdue() { PRIMARY_HOLDS } else { SLOTS_HOLD })
+            }
             Question::Primary(sentinels) => {
-                (watchers.primary(&shared, sentinels).await, PRIMARY_HOLDS)
+                let done = watchers.primary(&shared, sentinels).await;
+                (done, watchers.wait().map_or(PRIMARY_HOLDS, |wait| wait.min(PRIMARY_HOLDS)))
             }
         };
         if let Err(failure) = &done {
@@ -55,6 +61,18 @@ pub(super) async fn keep(shared: Arc<Shared>, question: Question) {
         shared.rounds.send_replace(done.err());
         tokio::time::sleep(drawn(PAUSE)).await;
         let _ = tokio::time::timeout(drawn(hold), shared.kit.trouble.told()).await;
+    }
+}
+
+/// Moves what is overdue, as far as that takes no time: the map must not wait for a node that hangs.
+async fn catch_up(shared: &Shared) {
+    if !shared.is_overdue() {
+        return;
+    }
+    match tokio::time::timeout(PRIMARY_HOLDS, shared.catch_up()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => tracing::debug!(%failure, "what has moved lately is moved again later"),
+        Err(_) => tracing::debug!("what has moved lately takes long to be moved again"),
     }
 }
 
@@ -105,91 +123,20 @@ async fn slots(
     Err(failure.unwrap_or_else(nobody))
 }
 
-fn nobody() -> Failure {
+pub(super) fn nobody() -> Failure {
     Failure::new(StoreErrorKind::Unavailable, "nobody to ask where Redis is")
 }
 
-/// The connections to sentinels, and what they have said.
-#[derive(Default)]
-struct Watchers {
-    askers: HashMap<usize, Asker>,
-    /// The epoch of the last primary that was believed.
-    epoch: u64,
-}
-
-impl Watchers {
-    /// Asks all of them at once, and believes the one who knows most: after a fail-over some know
-    /// it seconds after others, and the old primary may be back by then.
-    async fn primary(&mut self, shared: &Shared, question: &Sentinels) -> Result<(), Failure> {
-        let mut answering = JoinSet::new();
-        for (at, address) in question.sentinels.iter().enumerate() {
-            let (asker, limit) = (self.askers.remove(&at), shared.kit.connect_timeout);
-            let (address, service) = (Arc::clone(address), Arc::clone(&question.service));
-            answering.spawn(async move { (at, consult(asker, &address, &service, limit).await) });
-        }
-        let (mut best, mut answers, mut failure) = (None::<Primary>, 0, None::<Failure>);
-        while let Some(answer) = answering.join_next().await {
-            match answer {
-                Ok((at, Ok((asker, primary)))) => {
-                    self.askers.insert(at, asker);
-                    answers += 1;
-                    if best.as_ref().is_none_or(|best| primary.epoch > best.epoch) {
-                        best = Some(primary);
-                    }
-                }
-                Ok((_, Err(failed))) => {
-                    if failed.kind == StoreErrorKind::Refused || failure.is_none() {
-                        failure = Some(failed);
-                    }
-                }
-                Err(_) => {}
-            }
-        }
-        let Some(best) = best else { return Err(failure.unwrap_or_else(nobody)) };
-        // Fewer than half, who know less than others have said before, are cut off from them.
-        if best.epoch < self.epoch && 2 * answers <= question.sentinels.len() {
-            let text = "the sentinels that answer know less than others have said";
-            return Err(Failure::new(StoreErrorKind::Unavailable, text));
-        }
-        self.epoch = best.epoch;
-        shared.point(&best.host, best.port)
-    }
-}
-
-/// What a sentinel says.
-struct Primary {
-    epoch: u64,
-    host: String,
-    port: u16,
-}
-
-/// Asks one sentinel, through the connection that there is or another.
-async fn consult(
-    asker: Option<Asker>,
-    address: &Address,
-    service: &str,
-    limit: Duration,
-) -> Result<(Asker, Primary), Failure> {
-    if let Some(mut asker) = asker
-        && let Ok(primary) = asker.primary(service).await
-    {
-        return Ok((asker, primary));
-    }
-    let mut asker = Asker::open(address, limit).await?;
-    let primary = asker.primary(service).await?;
-    Ok((asker, primary))
-}
-
 /// A connection to somebody who knows.
-struct Asker {
+pub(super) struct Asker {
     inner: MultiplexedConnection,
     #[allow(dead_code, reason = "held for its drop")]
     driver: Option<AbortOnDropHandle<()>>,
-    address: Arc<str>,
+    pub(super) address: Arc<str>,
 }
 
 impl Asker {
-    async fn open(address: &Address, limit: Duration) -> Result<Self, Failure> {
+    pub(super) async fn open(address: &Address, limit: Duration) -> Result<Self, Failure> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit))
             .set_response_timeout(Some(limit));
@@ -213,27 +160,20 @@ impl Asker {
         ranges.ok_or_else(|| self.nonsense("CLUSTER SLOTS"))
     }
 
-    async fn primary(&mut self, service: &str) -> Result<Primary, Failure> {
-        let [known, primary] = self.send(&ask_sentinel(service)).await?;
-        let primary = read_primary(self.refusal(primary)?);
-        let Some((host, port)) = primary.ok_or_else(|| self.nonsense("SENTINEL"))? else {
-            let text = format!("the sentinel at {} watches no `{service}`", self.address);
-            return Err(Failure::new(StoreErrorKind::Refused, text));
-        };
-        Ok(Primary { epoch: read_epoch(&known), host, port })
-    }
-
-    async fn send<const N: usize>(&mut self, question: &Pipeline) -> Result<[Value; N], Failure> {
+    pub(super) async fn send<const N: usize>(
+        &mut self,
+        question: &Pipeline,
+    ) -> Result<[Value; N], Failure> {
         let replies = self.inner.send_packed_commands(question, 0, N).await;
         let replies = replies.map_err(|error| Failure::of(&self.address, &error))?;
         replies.try_into().map_err(|_| self.nonsense("a pipeline"))
     }
 
-    fn refusal(&self, reply: Value) -> Result<Value, Failure> {
+    pub(super) fn refusal(&self, reply: Value) -> Result<Value, Failure> {
         reply.extract_error().map_err(|error| Failure::of(&self.address, &error))
     }
 
-    fn nonsense(&self, what: &str) -> Failure {
+    pub(super) fn nonsense(&self, what: &str) -> Failure {
         Failure::nonsense(&self.address, what)
     }
 }

@@ -11,7 +11,8 @@
 //! | `store`, `builder`, `target` | what an app holds, and what it is told |
 //! | `entries`, `scopes`, `patterns`, `script`, `everybody` | the steps |
 //! | `gather` | look-ups that are sent together |
-//! | `nodes`, `lookout`, `view` | which server a step goes to, and how that is learned |
+//! | `nodes`, `lookout`, `watchers`, `view` | which server a step goes to, and how that is learned |
+//! | `tenure`, `lately`, `handed_over` | when another primary is used, and what it is told first |
 //! | `node`, `pool`, `server`, `connection`, `address`, `tls` | one server, and the ways to it |
 //! | `identity`, `clock`, `feed`, `failure` | what it says: who it is, the time, what moves, what is wrong |
 
@@ -25,7 +26,9 @@ mod everybody;
 mod failure;
 mod feed;
 mod gather;
+mod handed_over;
 mod identity;
+mod lately;
 mod lookout;
 mod node;
 mod nodes;
@@ -36,9 +39,11 @@ mod script;
 mod server;
 mod store;
 mod target;
+mod tenure;
 #[cfg(feature = "tls")]
 mod tls;
 mod view;
+mod watchers;
 
 pub use self::builder::RedisStoreBuilder;
 pub use self::store::RedisStore;

@@ -1,10 +1,11 @@
 //! Which server a step goes to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bb8_redis::redis::cluster_routing::Slot;
 use bb8_redis::redis::{Value, cmd};
@@ -14,10 +15,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Link;
 use super::failure::{Failure, Sign};
+use super::lately::Lately;
 use super::lookout::{self, Question};
 use super::node::{Kit, Node, Replicas};
 use super::target::Target;
+use super::tenure::{SETTLE, Tenure};
 use super::view::Range;
+use crate::key::{ScopeNames, Space};
 use crate::store::StoreErrorKind;
 
 /// The servers of a store, and who of them serves what.
@@ -44,6 +48,11 @@ pub(super) struct Shared {
     /// Rounds of the lookout, and how the last one failed if it did.
     pub(super) rounds: watch::Sender<Option<Failure>>,
     turns: Turns,
+    /// Of what sentinels watch.
+    pub(super) tenure: Option<Tenure>,
+    pub(super) lately: Lately,
+    /// What is still to be moved once more, by those who have taken over its slot.
+    pub(super) overdue: Mutex<HashSet<String>>,
 }
 
 /// How often a step was sent elsewhere.
@@ -57,6 +66,8 @@ pub(super) struct Turns {
 #[derive(Default)]
 pub(super) struct Map {
     pub(super) nodes: Vec<Arc<Node>>,
+    /// Why there is none, if that is known.
+    pub(super) none: Option<Failure>,
     /// In a cluster, the place of each slot's node.
     slots: Option<HashMap<Slot, usize>>,
     /// What it was drawn from.
@@ -66,6 +77,8 @@ pub(super) struct Map {
 impl Nodes {
     /// Must be called within a Tokio runtime.
     pub(super) fn new(kit: Kit, target: Target) -> Self {
+        let now = Instant::now();
+        let tenure = matches!(target, Target::Sentinel(_)).then(|| Tenure::new(now));
         let shared = |kit, map| {
             Arc::new(Shared {
                 kit,
@@ -74,6 +87,9 @@ impl Nodes {
                 known: Mutex::default(),
                 rounds: watch::Sender::new(None),
                 turns: Turns::default(),
+                tenure,
+                lately: Lately::new(now),
+                overdue: Mutex::default(),
             })
         };
         let question = match target {
@@ -104,13 +120,44 @@ impl Nodes {
     }
 
     pub(super) fn map(&self) -> Arc<Map> {
-        Arc::clone(&self.shared.map.read())
+        self.shared.map()
+    }
+
+    /// Remembers that these scopes are about to move, where another server may have to be told.
+    pub(super) fn note(&self, scopes: &ScopeNames) -> Result<(), Failure> {
+        if self.shared.is_alone() { Ok(()) } else { self.shared.lately.note(scopes) }
+    }
+
+    /// The same for something else of the tenant.
+    pub(super) fn note_tenant(&self, space: &Space) -> Result<(), Failure> {
+        if self.shared.is_alone() { Ok(()) } else { self.shared.lately.note_tenant(space) }
+    }
+
+    /// Waits for a primary that is named, and not used yet.
+    pub(super) async fn settled(&self) {
+        let settled = async {
+            let mut rounds = self.shared.rounds.subscribe();
+            while self.shared.is_watched() {
+                let map = self.map();
+                let is_first = map.nodes.is_empty() && map.none.is_none();
+                if !map.nodes.is_empty() || is_first && rounds.borrow().is_some() {
+                    return;
+                }
+                if rounds.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(self.shared.kit.connect_timeout + SETTLE, settled).await;
     }
 
     /// The node that serves this name, if that is known or can be found out.
     pub(super) async fn node_of(&self, name: &str) -> Result<Arc<Node>, Failure> {
         if let Some(node) = self.shared.node_of(name) {
             return Ok(node);
+        }
+        if let Some(none) = &self.map().none {
+            return Err(none.clone());
         }
         let mut rounds = self.shared.rounds.subscribe();
         self.shared.kit.trouble.tell();
@@ -156,7 +203,7 @@ impl Nodes {
     {
         let node = self.node_of(name).await?;
         let failure = match step(link_to(&node, surely).await?).await {
-            Ok(done) => return Ok(done),
+            Ok(done) => return self.shared.counts(&node).map(|()| done),
             Err(failure) => failure,
         };
         if !self.is_cluster() {
@@ -255,6 +302,44 @@ impl Turns {
 }
 
 impl Shared {
+    pub(super) fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.map.read())
+    }
+
+    /// Whether sentinels say who the primary is.
+    fn is_watched(&self) -> bool {
+        self.tenure.is_some()
+    }
+
+    /// Whether there is one server, and never another.
+    fn is_alone(&self) -> bool {
+        !self.is_watched() && !self.kit.clustered
+    }
+
+    pub(super) fn has_primary(&self) -> bool {
+        !self.map.read().nodes.is_empty()
+    }
+
+    /// Has this be the primary, or nobody, for this reason.
+    pub(super) fn publish(&self, primary: Result<Arc<Node>, Failure>) {
+        let (nodes, none) = match primary {
+            Ok(node) => (vec![node], None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        *self.map.write() = Arc::new(Map { nodes, none, ..Map::default() });
+    }
+
+    /// Whether this is the primary that is used.
+    pub(super) fn is_used(&self, host: &str, port: u16) -> bool {
+        let map = self.map();
+        map.nodes.first().is_some_and(|node| **node.address() == format!("{host}:{port}"))
+    }
+
+    /// Lets go of every other node, with its feed.
+    pub(super) fn keep_only(&self, address: &Arc<str>) {
+        self.known.lock().retain(|known, _| known == address);
+    }
+
     /// The node at this address, which is made if it isn't known.
     pub(super) fn node_at(&self, host: &str, port: u16) -> Result<Arc<Node>, Failure> {
         let address: Arc<str> = format!("{host}:{port}").into();
@@ -282,6 +367,8 @@ impl Shared {
         if was.slots.is_none() || was.ranges != ranges {
             let map = Arc::new(self.drawn(ranges)?);
             self.map.write().clone_from(&map);
+            // After the map is there: whoever notes something from here on goes by it.
+            self.hand_over(&was, &map);
         }
         let map = self.map.read();
         let is_on_it = |address: &Arc<str>| map.nodes.iter().any(|node| node.address() == address);
@@ -307,7 +394,7 @@ impl Shared {
         Ok(map)
     }
 
-    fn node_of(&self, name: &str) -> Option<Arc<Node>> {
+    pub(super) fn node_of(&self, name: &str) -> Option<Arc<Node>> {
         let moved = self.moved.read();
         if !moved.is_empty()
             && let Some(node) = moved.get(&Slot::for_key(name))
@@ -322,22 +409,10 @@ impl Shared {
     pub(super) fn addresses(&self) -> Vec<Arc<str>> {
         self.known.lock().keys().cloned().collect()
     }
-
-    /// This is the primary now.
-    pub(super) fn point(&self, host: &str, port: u16) -> Result<(), Failure> {
-        let node = self.node_at(host, port)?;
-        let is_new = self.map.read().nodes.first().is_none_or(|was| !Arc::ptr_eq(was, &node));
-        if is_new {
-            tracing::info!(address = %node.address(), "this is the primary of Redis now");
-            self.known.lock().retain(|address, _| address == node.address());
-            *self.map.write() = Arc::new(Map { nodes: vec![node], ..Map::default() });
-        }
-        Ok(())
-    }
 }
 
 impl Map {
-    fn node_of(&self, name: &str) -> Option<Arc<Node>> {
+    pub(super) fn node_of(&self, name: &str) -> Option<Arc<Node>> {
         let place = match &self.slots {
             Some(slots) => *slots.get(&Slot::for_key(name))?,
             None => 0,

@@ -90,6 +90,7 @@ impl RedisStore {
         let _moving = self.near.as_ref().map(|near| near.moving_names(&epochs));
         let prefix = space.prefix('e');
 
+        self.nodes.note_tenant(space)?;
         self.move_epochs(&epochs).await?;
         let mut removed = 0;
         if self.nodes.is_cluster() {
@@ -98,6 +99,8 @@ impl RedisStore {
             let node = self.nodes.node_of(&prefix).await?;
             removed += self.search(&node, &prefix, glob).await?;
         }
+        // Once more, since a search may last for longer than that is remembered.
+        self.nodes.note_tenant(space)?;
         self.move_epochs(&epochs).await?;
         Ok(removed)
     }

@@ -24,6 +24,7 @@ impl RedisStore {
             Mode::Soft if !scopes.has_epochs() => b"soft",
             Mode::Hard | Mode::Soft => b"hard",
         };
+        self.nodes.note(scopes)?;
         let epochs: Vec<String> = scopes.epochs().collect();
         let tenant: Vec<&str> =
             scopes.generations().iter().chain(&epochs).map(String::as_str).collect();
@@ -128,6 +129,7 @@ impl RedisStore {
         token: LeaseToken,
         last: &[u8],
     ) -> Result<(), StoreError> {
+        self.nodes.note(scopes)?;
         let fences: Vec<String> = scopes.fences().collect();
         let all = scopes.all_tenants();
         let namespace = scopes.space().namespace();

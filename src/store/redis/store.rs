@@ -102,7 +102,9 @@ impl Store for RedisStore {
             return StoreFuture::pending(self.do_lookup(names));
         };
         match near.get(names, self.now()) {
-            Some(kept) if near.mode() == NearMode::Coherent => StoreFuture::ready(Ok(kept.found())),
+            Some(kept) if near.mode() == NearMode::Coherent && self.nodes.shared.stands() => {
+                StoreFuture::ready(Ok(kept.found()))
+            }
             Some(kept) => StoreFuture::pending(self.confirm_near(near, names, kept)),
             None => StoreFuture::pending(self.look_and_keep(near, names)),
         }
@@ -110,7 +112,7 @@ impl Store for RedisStore {
 
     fn at_hand(&self, names: &Names) -> Option<Found> {
         let near = self.near.as_ref().filter(|near| near.mode() == NearMode::Coherent)?;
-        if names.scope_count() == 0 {
+        if names.scope_count() == 0 || !self.nodes.shared.stands() {
             return None;
         }
         near.get(names, self.now()).map(|kept| kept.found())
@@ -230,7 +232,10 @@ impl Store for RedisStore {
     fn status(&self) -> StoreStatus {
         let map = self.nodes.map();
         let places: Vec<&str> = map.nodes.iter().map(|node| &**node.address()).collect();
-        let mut status = StoreStatus::at(format!("Redis at {}", places.join(", ")));
+        let mut status = StoreStatus::at(match places.as_slice() {
+            [] => "Redis, of which no primary is known".to_owned(),
+            places => format!("Redis at {}", places.join(", ")),
+        });
         let counts = map.nodes.iter().map(|node| node.links.count());
         status.connections = Some(counts.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1)));
         status.near = self.near.as_ref().map(|near| NearStatus {

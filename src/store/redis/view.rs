@@ -1,6 +1,7 @@
 //! What servers say of where others are: a node of a cluster of its slots, a sentinel of its primary.
 
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use bb8_redis::redis::{Cmd, Pipeline, Value, cmd, from_redis_value};
 
@@ -37,17 +38,37 @@ pub(super) fn ask_sentinel(service: &str) -> Pipeline {
     question
 }
 
-/// The epoch of what a sentinel knows of the service: each fail-over has a higher one. 0 if it
-/// doesn't say.
-pub(super) fn read_epoch(reply: &Value) -> u64 {
-    let Value::Map(fields) = reply else { return 0 };
+/// What a sentinel knows of the service, beside the primary's address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Watch {
+    /// Each fail-over has a higher one. 0 if it doesn't say.
+    pub(super) epoch: u64,
+    /// For how long this has been the primary, as far as this sentinel can tell.
+    pub(super) known_for: Duration,
+    /// It is failing over: already it names the next primary, and still has the last one's times.
+    pub(super) changes: bool,
+}
+
+/// Reads what a sentinel says of the service, and whether that is of the primary at this address, too.
+pub(super) fn read_watch(reply: &Value, host: &str, port: u16) -> (Watch, bool) {
+    let Value::Map(fields) = reply else { return (Watch::default(), true) };
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => std::str::from_utf8(bytes).ok().map(str::to_owned),
         Value::SimpleString(text) => Some(text.clone()),
         _ => None,
     };
-    let epoch = fields.iter().find(|(name, _)| text(name).as_deref() == Some("config-epoch"));
-    epoch.and_then(|(_, value)| text(value)?.parse().ok()).unwrap_or(0)
+    let field = |name| {
+        let field = fields.iter().find(|(known, _)| text(known).as_deref() == Some(name));
+        field.and_then(|(_, value)| text(value))
+    };
+    let number = |name| field(name).and_then(|number| number.parse().ok()).unwrap_or(0);
+    let changes = field("flags").is_some_and(|flags| flags.contains("failover_in_progress"));
+    // After a fail-over the time of the role begins anew.
+    let known_for = if changes { 0 } else { number("role-reported-time") };
+    let known_for = Duration::from_millis(known_for);
+    let is_of_it = field("ip").is_none_or(|ip| ip == host)
+        && field("port").is_none_or(|known| known == port.to_string());
+    (Watch { epoch: number("config-epoch"), known_for, changes }, is_of_it)
 }
 
 /// Sees that the cluster is whole as this node knows it.
@@ -166,11 +187,12 @@ mod tests {
         assert_eq!(read_primary(Value::Nil), Some(None));
         let known =
             Value::Map(vec![(bulk("name"), bulk("gym")), (bulk("config-epoch"), bulk("7"))]);
-        assert_eq!(read_epoch(&known), 7);
+        let watch = Watch { epoch: 7, ..Watch::default() };
+        assert_eq!(read_watch(&known, "one", 1), (watch, true));
         for odd in
             [Value::Nil, Value::Map(vec![]), Value::Map(vec![(bulk("config-epoch"), bulk("x"))])]
         {
-            assert_eq!(read_epoch(&odd), 0);
+            assert_eq!(read_watch(&odd, "one", 1), (Watch::default(), true));
         }
     }
 

@@ -1,0 +1,74 @@
+//! What another primary of a cluster is told that has taken over slots.
+//!
+//! A primary of a cluster that is cut off from most others refuses writes after the nodes' time-out,
+//! and only then is another chosen; but not on one clock, and not if it is done by hand. So what this
+//! store has moved [lately](super::lately) in a slot is moved once more by whoever serves it next.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::node::Node;
+use super::nodes::{Map, Shared};
+use super::script::{Call, Script};
+use crate::store::types::nonce;
+
+/// How many calls are sent at once.
+const BATCH: usize = 100;
+
+impl Shared {
+    /// Notes what is to be moved once more by those who serve its slot on one map, and did not on the
+    /// other.
+    pub(super) fn hand_over(&self, was: &Map, is: &Map) {
+        if was.nodes.is_empty() {
+            return;
+        }
+        let address = |map: &Map, name: &str| map.node_of(name).map(|node| node.address().clone());
+        let mut names = self.lately.names();
+        names.retain(|name| address(was, name) != address(is, name));
+        self.overdue.lock().extend(names);
+    }
+
+    /// Whether something is still to be moved once more.
+    pub(super) fn is_overdue(&self) -> bool {
+        !self.overdue.lock().is_empty()
+    }
+
+    /// Moves what is noted. What fails stays noted.
+    pub(super) async fn catch_up(&self) -> Result<(), Failure> {
+        let overdue: Vec<String> = self.overdue.lock().iter().cloned().collect();
+        let mut nodes: HashMap<Arc<str>, (Arc<Node>, Vec<String>)> = HashMap::new();
+        for name in overdue {
+            if let Some(node) = self.node_of(&name) {
+                let known = nodes.entry(node.address().clone());
+                known.or_insert_with(|| (node, Vec::new())).1.push(name);
+            }
+        }
+        let mut failure = None;
+        for (node, names) in nodes.values() {
+            for batch in names.chunks(BATCH) {
+                match move_each(node, batch).await {
+                    Ok(()) => self.overdue.lock().retain(|name| !batch.contains(name)),
+                    Err(failed) => {
+                        failure = Some(failed);
+                        break;
+                    }
+                }
+            }
+        }
+        failure.map_or(Ok(()), Err)
+    }
+}
+
+/// Moves names that need not be in one slot.
+async fn move_each(node: &Node, names: &[String]) -> Result<(), Failure> {
+    let mut link = node.sure().link().await?;
+    let nonces: Vec<[u8; 8]> = names.iter().map(|_| nonce()).collect();
+    let calls = names.iter().zip(&nonces).map(|(name, nonce)| Call {
+        script: Script::Move,
+        keys: vec![name],
+        args: vec![nonce, b"hard", b"1"],
+    });
+    let calls: Vec<Call<'_>> = calls.collect();
+    link.together(Vec::new(), &calls).await.map(drop)
+}
