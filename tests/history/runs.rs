@@ -28,7 +28,7 @@ pub async fn run(
 }
 
 /// How many hits there must be: where nothing is answered from the store, nothing can be wrong.
-const ENOUGH: usize = 30;
+pub const ENOUGH: usize = 30;
 
 fn hits(fleet: &Fleet) -> usize {
     fleet.history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)))

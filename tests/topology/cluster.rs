@@ -197,7 +197,8 @@ impl Move<'_> {
     }
 }
 
-fn node() -> RedisServer {
+/// One that belongs to none yet.
+pub fn node() -> RedisServer {
     let bus = free_port().to_string();
     RedisServer::with_args(&[
         "--cluster-enabled",
@@ -271,6 +272,6 @@ pub fn text(reply: &str) -> String {
 }
 
 /// The value in the answer of `CONFIG GET`.
-fn field(reply: &str) -> String {
+pub fn field(reply: &str) -> String {
     reply.split("\r\n").nth(4).unwrap_or_default().to_owned()
 }

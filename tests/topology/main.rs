@@ -7,6 +7,7 @@ mod support;
 
 mod cluster;
 mod layer;
+mod passed_over;
 mod past;
 mod sentinel;
 mod sentinels;

@@ -33,7 +33,6 @@ async fn every_guarantee_of_a_store_holds_behind_sentinels() {
     }
 }
 
-#[ignore = "sentinels may fail over twice, past a primary that lives: docs/REDIS.md, A fail-over"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_primary_dies_under_traffic_and_changes() {
     let mut watched = Watched::start();

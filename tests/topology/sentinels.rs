@@ -103,6 +103,39 @@ impl Watched {
     }
 }
 
+/// A sentinel that does as it is told: nobody agrees with it, so it never fails over.
+pub struct Lone(Sentinel);
+
+impl Lone {
+    /// One that names the server at this port.
+    pub fn start(port: u16) -> Self {
+        Self(Sentinel::start(&port.to_string()))
+    }
+
+    /// Has it name another.
+    pub fn name(&self, port: u16) {
+        assert!(self.0.ask(&["SENTINEL", "REMOVE", "gym"]).starts_with("+OK"));
+        let monitor = ["SENTINEL", "MONITOR", "gym", "127.0.0.1", &port.to_string(), "2"];
+        assert!(self.0.ask(&monitor).starts_with("+OK"));
+    }
+
+    /// Freezes it, or wakes it up.
+    pub fn pause(&self, is_paused: bool) {
+        let signal = if is_paused { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").args([signal, &self.0.child.id().to_string()]).status();
+        assert!(status.expect("kill is installed").success());
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// For servers without a password.
+    pub fn url(&self) -> String {
+        format!("redis+sentinel://127.0.0.1:{}/gym", self.0.port)
+    }
+}
+
 impl Sentinel {
     fn start(primary: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
