@@ -197,6 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn a_sentinel_says_since_when_only_of_the_primary_that_it_names() {
+        let said = |flags, port| {
+            Value::Map(vec![
+                (bulk("ip"), bulk("one")),
+                (bulk("port"), bulk(port)),
+                (bulk("flags"), bulk(flags)),
+                (bulk("role-reported-time"), bulk("5000")),
+            ])
+        };
+        let (watch, is_of_it) = read_watch(&said("master", "1"), "one", 1);
+        assert_eq!((watch.known_for, is_of_it), (Duration::from_secs(5), true));
+        assert!(!read_watch(&said("master", "2"), "one", 1).1);
+        let (watch, is_of_it) = read_watch(&said("master,failover_in_progress", "2"), "one", 1);
+        assert!(watch.changes && !is_of_it);
+        assert_eq!(watch.known_for, Duration::ZERO);
+    }
+
+    #[test]
     fn a_node_that_is_cut_off_is_not_believed() {
         assert!(is_whole("here", bulk("cluster_state:ok\r\ncluster_slots_ok:1\r\n")).is_ok());
         for not in ["cluster_state:fail\r\n", "", "cluster_state:okay"] {
