@@ -482,6 +482,24 @@ impl CacheBuilder {
         self
     }
 
+    /// Names what two deployed versions of the app may differ in and the cache can't see: the
+    /// functions that give tenants and users, for example. Any text.
+    ///
+    /// While instances of two configurations, or of two revisions, fill entries of one tenant, what
+    /// one of them invalidates moves all of the tenant (docs/DEPLOYS.md).
+    pub fn revision(mut self, revision: impl Into<String>) -> Self {
+        self.declarations.spelled = revision.into();
+        self
+    }
+
+    /// Says that caches with other configurations use this namespace for good, and that each declares
+    /// all that its writes move for the others: their presence is no rolling deploy, and moves no
+    /// tenant as a whole (docs/DEPLOYS.md).
+    pub fn shared_namespace(mut self) -> Self {
+        self.declarations.shared_namespace = true;
+        self
+    }
+
     /// Checks every declaration, and builds the cache.
     ///
     /// # Errors
@@ -553,6 +571,16 @@ impl CacheBuilder {
                          remove the route, or `.rfc9111()`",
             });
         }
+        let settings = &self.settings;
+        let spelled = &mut self.declarations.spelled;
+        *spelled = format!(
+            "{:?} {} {:?} {} {} {spelled:?}",
+            settings.attitude,
+            settings.exact_targets,
+            settings.normalise,
+            settings.max_variant,
+            settings.max_variants,
+        );
         let rules = compile(&self.declarations)?;
         Ok(Cache::new(self.store, rules, self.settings))
     }

@@ -166,6 +166,13 @@ impl TenantCache {
     /// Stops midway, as an error does.
     pub async fn delete_pattern(&self, glob: &str) -> Result<u64, InvalidateError> {
         let glob = Glob::new(glob).map_err(InvalidateError::Glob)?;
+        // Under another configuration a key may have another text.
+        let mut scopes = ScopeNames::new(&self.space);
+        scopes.set_configuration(self.shared.rules.fingerprint);
+        let others = flow::long_step(&self.shared, "invalidate", |store| {
+            store.invalidate(&scopes, Mode::Hard)
+        });
+        others.await?;
         let delete = flow::long_step(&self.shared, "delete_pattern", |store| {
             store.delete_pattern(&self.space, &glob)
         });

@@ -225,6 +225,7 @@ pub(super) fn admit_read(
     // Where a response says what of the query counts, only the path is known by now.
     let known = if is_said { &*normal } else { &*text };
     let mut names = Names::with_epoch_of(known, &space, &variant, &text);
+    names.set_configured(shared.rules.configured(Some(index)));
     route.push_scopes(&mut names, &normal, &canonical);
     if shared.rules.all_tenants {
         names.push_all_tenants();

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Uri};
 
 use super::admit::space_of;
 use super::shared::Shared;
-use super::write::{Target, Write};
+use super::write::{Move, Target, Write};
 use crate::key::{ScopeNames, normalize_path_lossy};
 use crate::policy::{Canonical, Effect, OwnWrites, Params};
 
@@ -19,6 +19,9 @@ pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
         add_rules(shared, parts, path, &mut write);
         add_own_path(shared, parts, path, &canonical, &mut write);
     }
+    if shared.sees_others() {
+        add_spaces(shared, &mut write);
+    }
     if let Some(why) = write.missed {
         tracing::debug!(
             path,
@@ -27,6 +30,21 @@ pub(crate) fn admit_write(shared: &Shared, parts: &Parts, path: &str) -> Write {
         );
     }
     write
+}
+
+/// Adds, without a scope of its own, whatever the write may concern under the rules of another
+/// configuration: its tenant, and what belongs to no tenant.
+fn add_spaces(shared: &Shared, write: &mut Write) {
+    let effect = Effect { hold_if_lost: is_defined(&write.target.method), ..shared.own_effect() };
+    let mut spaces = write.target.own.clone();
+    spaces.extend(write.target.space.clone());
+    spaces.push(shared.rules.tenantless_space());
+    for space in spaces {
+        if !write.moves.iter().any(|known| *known.scopes.space() == space) {
+            let scopes = ScopeNames::new(&space);
+            write.moves.push(Move { scopes, effect: effect.clone() });
+        }
+    }
 }
 
 /// Adds what the rules for this method and path move.

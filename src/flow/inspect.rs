@@ -214,7 +214,8 @@ fn push_scopes(
     }
     let method = ReadMethod::of_route(&Method::from_bytes(method.as_bytes()).ok()?)?;
     let found = shared.rules.reads.of(method).canonical.at(path).ok()?;
-    let route = Arc::clone(&shared.rules.routes[*found.value]);
+    let index = *found.value;
+    let route = Arc::clone(&shared.rules.routes[index]);
     let of_another_kind = !matches!(route.key, KeyTemplate::Path)
         || route.uncached
         || is_tenantless != route.tenantless;
@@ -222,6 +223,7 @@ fn push_scopes(
         return None;
     }
     let params = Canonical::strict(&Params::new(found.params.iter())).ok()?;
+    names.set_configured(shared.rules.configured(Some(index)));
     route.push_scopes(names, path, &params);
     if shared.rules.all_tenants {
         names.push_all_tenants();

@@ -74,6 +74,7 @@ async fn attempt(
     deadline: impl FnOnce() -> Instant,
     since: Instant,
 ) -> Result<Invalidated, StoreError> {
+    let scopes = &shared.signed(scopes);
     let step = step(shared, "invalidate", deadline, |store| store.invalidate(scopes, mode));
     let done = step.await?;
     shared.telemetry.invalidated(done.moved, since.elapsed());
@@ -238,6 +239,10 @@ impl Dirty {
             marks.insert(format!("{own}{TENANT}"), mark);
         } else {
             marks.extend(scopes.generations().iter().map(|name| (name.clone(), mark)));
+            if scopes.is_empty() {
+                // Of what it was to move nothing is known but the tenant.
+                marks.insert(scopes.space().whole_tenant(), mark);
+            }
         }
         marks.extend(scopes.all_tenants().map(|name| (name, mark)));
         if state.tenants.len() > most.saturating_mul(TENANTS) {

@@ -60,7 +60,8 @@ pub(crate) fn match_head(
             || rules.writes.get(method).is_some_and(|table| table.raw.at(path).is_ok())
             || (path.contains('%') || path.contains("/."))
                 && is_known_normalized(shared, method, path);
-        is_known.then_some(Matched::Write)
+        // Another configuration may have a rule for it.
+        (is_known || shared.sees_others()).then_some(Matched::Write)
     })
 }
 

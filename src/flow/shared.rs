@@ -18,7 +18,7 @@ use super::search::Searches;
 use super::step::Gate;
 use super::uncacheable::Uncacheables;
 use super::variants::Variants;
-use crate::key::{Names, QueryLimits};
+use crate::key::{Names, QueryLimits, ScopeNames};
 use crate::policy::{Effect, Rules};
 use crate::protocol::vary::Normalise;
 use crate::protocol::{CacheControl, HitStatus, targeted};
@@ -258,6 +258,18 @@ impl Shared {
             rfc9111 = self.settings.attitude == Attitude::Rfc9111,
             "the cache is ready: {what}"
         );
+    }
+
+    /// The scopes with the word that it is this configuration which names them.
+    pub(super) fn signed(&self, scopes: &ScopeNames) -> ScopeNames {
+        let mut scopes = scopes.clone();
+        scopes.set_configuration(self.rules.fingerprint);
+        scopes
+    }
+
+    /// Whether another configuration is about, as far as this process knows, and counts.
+    pub(super) fn sees_others(&self) -> bool {
+        self.rules.fingerprint.is_some() && self.store.sees_other_configurations()
     }
 
     /// The longest time that anything stored can live: as the routes say, or as long as something that

@@ -300,6 +300,7 @@ async fn close(shared: Arc<Shared>, fenced: Vec<Move>, token: LeaseToken) -> Clo
     let mut closed = Closed { may_run: true, away: false };
     for Move { scopes, effect } in &fenced {
         let Some(fence) = &effect.fence else { continue };
+        let scopes = &shared.signed(scopes);
         let longest = millis(fence.longest);
         let put_up =
             step(&shared, "fence", || deadline, |store| store.fence(scopes, token, longest));
@@ -348,15 +349,16 @@ async fn end(
         mark_dirty(shared, scopes, since);
         return Err(StoreErrorKind::Unavailable.into());
     };
+    let signed = &shared.signed(scopes);
     let done = match (fence, hold) {
         // The fence's own token, if there is one: its deadline becomes the end of the hold.
         (fence, Some(span)) => {
             let token = fence.unwrap_or_else(LeaseToken::random);
-            step(shared, "fence", || deadline, |store| store.fence(scopes, token, millis(span)))
+            step(shared, "fence", || deadline, |store| store.fence(signed, token, millis(span)))
                 .await
         }
         (Some(token), None) => {
-            step(shared, "lift", || deadline, |store| store.lift(scopes, token)).await
+            step(shared, "lift", || deadline, |store| store.lift(signed, token)).await
         }
         (None, None) => {
             let done = invalidate_by(shared, scopes, effect.mode, deadline, since);

@@ -2,6 +2,7 @@
 
 mod byte_set;
 mod encode;
+mod fingerprint;
 mod glob;
 mod name;
 mod path;
@@ -11,6 +12,7 @@ mod tenant;
 
 pub use self::encode::{Malformed, encode, normalize_value, normalize_value_lossy};
 pub(crate) use self::encode::{normal_value, normal_value_lossy};
+pub use self::fingerprint::{Configured, Fingerprint};
 pub use self::glob::{Glob, GlobError};
 pub(crate) use self::name::TENANT;
 pub use self::name::{EPOCHS, Names, ScopeNames, Space};

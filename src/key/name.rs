@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::encode::{encode, is_unreserved};
+use super::fingerprint::{Configured, Fingerprint};
 
 /// How many epochs a tenant has.
 pub const EPOCHS: u64 = 64;
@@ -21,15 +22,19 @@ pub(crate) const TENANT: &str = "tenant";
 ///
 /// | name | what |
 /// |---|---|
-/// | `gym:e:{4}:GET /users` | the entry of a key |
+/// | `gym:e:{4}:GET /users` | the entry of a key, in version 1 of the format |
 /// | `gym:l:{4}:GET /users` | its lease |
 /// | `gym:g:{4}:path:/users` | the generation of a scope |
 /// | `gym:f:{4}:path:/users` | the scope's fence tokens |
 /// | `gym:g:{4}:group:news` | the generation of a group that responses name |
 /// | `gym:g:{4}:!17` | one of the tenant's epochs |
 /// | `gym:w:{4}:…` | an entry on its way in |
+/// | `gym:c:{4}:all` | the configurations that have filled entries of the tenant |
 /// | `gym:a:all` | the generation of all tenants at once |
 /// | `gym:b:{gym:a:all}` | its fence tokens: the braces put them in the same slot |
+///
+/// A frame of another version stands under another letter. Side by side, two builds would take each
+/// other's entries for broken ones, and remove and overwrite them by turns.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Space {
     namespace: Arc<str>,
@@ -78,6 +83,24 @@ impl Space {
     #[must_use]
     pub fn epoch(&self, number: u64) -> String {
         format!("{}!{number}", self.prefix('g'))
+    }
+
+    /// The name of the generation of all that the tenant has.
+    #[must_use]
+    pub fn whole_tenant(&self) -> String {
+        format!("{}tenant", self.prefix('g'))
+    }
+
+    /// The name of its fence.
+    #[must_use]
+    pub fn whole_tenant_fence(&self) -> String {
+        format!("{}tenant", self.prefix('f'))
+    }
+
+    /// The name of the list of configurations that may have entries of the tenant.
+    #[must_use]
+    pub fn configurations(&self) -> String {
+        format!("{}all", self.prefix('c'))
     }
 
     /// The name of the generation of all tenants at once.
@@ -132,6 +155,7 @@ pub struct Names {
     /// The end of each name: the entry, the epoch, then the scopes.
     ends: SmallVec<[usize; 8]>,
     all_tenants: bool,
+    configured: Configured,
 }
 
 impl Names {
@@ -163,7 +187,8 @@ impl Names {
         }
         buffer.push(char::from(b'0' + (epoch % 10) as u8));
         ends.push(buffer.len());
-        Self { space: space.clone(), buffer, text: start, ends, all_tenants: false }
+        let configured = Configured::default();
+        Self { space: space.clone(), buffer, text: start, ends, all_tenants: false, configured }
     }
 
     /// The names of another key with the same epoch and scopes: `more` is added to the variant, and
@@ -215,6 +240,17 @@ impl Names {
         self.buffer.push_str(":a:all");
         self.ends.push(self.buffer.len());
         self.all_tenants = true;
+    }
+
+    /// Says by which configuration these names were made.
+    pub fn set_configured(&mut self, configured: Configured) {
+        self.configured = configured;
+    }
+
+    /// By which configuration they were made.
+    #[must_use]
+    pub fn configured(&self) -> Configured {
+        self.configured
     }
 
     /// The tenant that all of these belong to.
@@ -269,15 +305,16 @@ impl Names {
         self.all_tenants
     }
 
-    /// A digest of the scopes' names in their order. An entry repeats it, so that one that was
-    /// stored under another configuration is not believed.
+    /// A digest of the scopes' names in their order, and of what made the key what it is. An entry
+    /// repeats it, so that one that was stored under a configuration that saw the key in another way is
+    /// not believed.
     #[must_use]
     pub fn scopes_digest(&self) -> [u8; 8] {
         // The seed holds where each name ends, so that no two lists run together.
         let start = self.ends[1];
-        let seed = self.ends[1..]
-            .iter()
-            .fold(0, |seed: u64, end| seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64);
+        let seed = self.ends[1..].iter().fold(self.configured.layout, |seed: u64, end| {
+            seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64
+        });
         xxh3_64_with_seed(&self.buffer.as_bytes()[start..], seed).to_be_bytes()
     }
 
@@ -326,13 +363,20 @@ pub struct ScopeNames {
     generations: Vec<String>,
     all_tenants: bool,
     epochs: bool,
+    configuration: Option<Fingerprint>,
 }
 
 impl ScopeNames {
     /// No scope yet of the tenant of `space`.
     #[must_use]
     pub fn new(space: &Space) -> Self {
-        Self { space: space.clone(), generations: Vec::new(), all_tenants: false, epochs: false }
+        Self {
+            space: space.clone(),
+            generations: Vec::new(),
+            all_tenants: false,
+            epochs: false,
+            configuration: None,
+        }
     }
 
     /// The groups with these names, which may be any text, in their order and each once.
@@ -373,6 +417,20 @@ impl ScopeNames {
         }
         self.all_tenants |= other.all_tenants;
         self.epochs |= other.epochs;
+        self.configuration = self.configuration.or(other.configuration);
+    }
+
+    /// Says which configuration names these scopes: where entries of the tenant may be those of
+    /// another one, which stamps them with scopes that this one does not know, all of the tenant moves
+    /// with them.
+    pub fn set_configuration(&mut self, configuration: Option<Fingerprint>) {
+        self.configuration = configuration;
+    }
+
+    /// Which configuration names them, if that counts.
+    #[must_use]
+    pub fn configuration(&self) -> Option<Fingerprint> {
+        self.configuration
     }
 
     /// Adds the scope with this text, once.
@@ -409,7 +467,7 @@ impl ScopeNames {
         &self.space
     }
 
-    /// Whether there is nothing to move.
+    /// Whether there is nothing to move, whatever other configurations there are.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.generations.is_empty() && !self.all_tenants && !self.epochs

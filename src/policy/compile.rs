@@ -16,6 +16,7 @@ use self::checks::{check_key_texts, check_source, parse_path, within};
 use self::draft::Draft;
 use self::known::Known;
 use self::table::Table;
+use super::fingerprint::{fingerprint, layout};
 use super::route::{Route, Users};
 use super::rules::{CachedRoute, Declared, Reads, Rules, Set, Values};
 use super::scopes::{Scope, ScopePlan};
@@ -42,6 +43,10 @@ pub(crate) struct Declarations {
     pub(crate) scopes: Vec<Scope>,
     /// Code caches values too.
     pub(crate) values: bool,
+    /// What settings change in keys, and the app's own word for what can't be seen.
+    pub(crate) spelled: String,
+    /// Other configurations of the namespace are there for good.
+    pub(crate) shared_namespace: bool,
 }
 
 /// Compiles the declarations, or says which of them is wrong.
@@ -90,7 +95,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     }
     let [get, query, post] = reads.map(Table::finish_single);
     let writes = writes.into_iter().map(|(method, table)| Ok((method, table.finish()?)));
-    Ok(Rules {
+    let mut compiled = Rules {
         namespace: declarations.namespace.as_str().into(),
         tenant: declarations.tenant.clone(),
         routes,
@@ -101,7 +106,15 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         values: values(&declared, declarations),
         declared,
         all_tenants,
-    })
+        fingerprint: None,
+        layouts: Vec::new(),
+    };
+    let (tenant, spelled) = (format!("{:?}", compiled.tenant), &declarations.spelled);
+    let layouts = compiled.routes.iter().map(|route| layout(route, &tenant, spelled));
+    compiled.layouts = layouts.collect();
+    let is_alone = !declarations.shared_namespace;
+    compiled.fingerprint = is_alone.then(|| fingerprint(&compiled, spelled));
+    Ok(compiled)
 }
 
 /// What the declared scopes are to values, whose keys are known only when they are used.

@@ -4,6 +4,7 @@ mod compile;
 mod effect;
 mod error;
 mod fields;
+mod fingerprint;
 mod identity;
 mod params;
 mod read_method;

@@ -14,7 +14,9 @@ use super::route::{Etag, OwnWrites, Refusals, TtlWith, Users};
 use super::scopes::{ScopePlan, TENANT};
 use super::{Canonical, Effect, MAX_TTL, ReadMethod, Tenant};
 use crate::entry::Millis;
-use crate::key::{KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space};
+use crate::key::{
+    Configured, Fingerprint, KeyTemplate, Names, ScopeKind, ScopeNames, ScopeTemplate, Space,
+};
 #[cfg(feature = "admin")]
 use crate::key::{PathTemplate, Reach};
 use crate::telemetry::RouteTelemetry;
@@ -32,6 +34,10 @@ pub(crate) struct Rules {
     pub(crate) declared: Vec<Declared>,
     /// Some rule moves all tenants at once, so that every key has that scope.
     pub(crate) all_tenants: bool,
+    /// The whole of it in a digest, if other configurations of the namespace are to be told apart.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// What of a request is in the keys of each route, in a digest.
+    pub(crate) layouts: Vec<u64>,
     #[cfg_attr(not(feature = "data"), allow(dead_code, reason = "of the typed data cache"))]
     pub(crate) values: Values,
 }
@@ -268,6 +274,12 @@ impl WriteRule {
 }
 
 impl Rules {
+    /// What the names of a key of this route owe to the configuration; of a value without a route.
+    pub(crate) fn configured(&self, route: Option<usize>) -> Configured {
+        let layout = route.and_then(|index| self.layouts.get(index).copied());
+        Configured { layout: layout.unwrap_or_default(), fingerprint: self.fingerprint }
+    }
+
     /// The longest time that anything stored here can live: a fill that begins now may run for a
     /// while before its entry's time begins.
     pub(crate) fn longest_life(&self) -> Duration {
@@ -282,6 +294,7 @@ impl Rules {
     /// Adds the scopes of a value's key to its names, and the tags that it is given.
     #[cfg(feature = "data")]
     pub(crate) fn push_value_scopes(&self, names: &mut Names, tenantless: bool, tags: &[String]) {
+        names.set_configured(self.configured(None));
         names.push_scope(TENANT);
         let text = names.text().to_owned();
         let path = if text.starts_with('/') { text.split('?').next() } else { None };

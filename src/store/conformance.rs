@@ -20,6 +20,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "asserting is what these functions are for")]
 
+mod configurations;
 mod fills;
 mod groups;
 mod leases;
@@ -33,6 +34,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::configurations::{
+    configurations_that_differ_move_the_whole_tenant, fences_close_the_whole_tenant_to_others,
+    fill_is_refused_to_an_unlisted_configuration, one_configuration_moves_what_it_names,
+};
 pub use self::fills::{
     fill_appears_with_its_bytes, fill_expires, fill_extends_generations_and_never_shortens_them,
     fill_is_refused_after_an_invalidation, fill_is_refused_after_the_epoch_moved,
@@ -119,6 +124,11 @@ pub async fn all(store: &dyn Store) {
     group_invalidation_reaches_no_other_tenant(store).await;
     group_that_was_lost_revives_nothing(store).await;
     groups_of_any_name_are_kept_apart(store).await;
+
+    one_configuration_moves_what_it_names(store).await;
+    configurations_that_differ_move_the_whole_tenant(store).await;
+    fill_is_refused_to_an_unlisted_configuration(store).await;
+    fences_close_the_whole_tenant_to_others(store).await;
 
     keys_are_listed_by_pages_of_one_tenant(store).await;
 

@@ -58,6 +58,14 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 ///    passed its deadline, whatever else happens to the scope meanwhile. Losing the fence's own
 ///    record as well as its generation is the one thing that is not covered.
 ///
+/// 6. A caller that says by which configuration it asks ([`Names::configured`],
+///    [`ScopeNames::configuration`]) is protected from others: [`miss`](Store::miss) puts its
+///    [`Fingerprint`](crate::key::Fingerprint) on a list of the tenant's, and [`fill`](Store::fill) refuses with
+///    [`Refusal::Stamp`] where it is not on it; [`invalidate`](Store::invalidate), [`fence`](Store::fence)
+///    and [`lift`](Store::lift) treat the whole tenant ([`Space::whole_tenant`]) as one of the scopes where
+///    another one than the caller's is on it, or the list was lost. An `invalidate` moves it hard, and then,
+///    since nothing from before is valid, only the caller's is on the list.
+///
 /// # Dropping a future
 ///
 /// Dropping the future of any method leaves the step either done or not done, never half done,
@@ -260,6 +268,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         StoreStatus::default()
     }
 
+    /// Whether a reply has said, of any tenant and lately, that another configuration than the one that
+    /// asked may have entries of it, as during a rolling deploy. Then writes for which there is no rule
+    /// are told to the store too: the other one may have a rule. Does no I/O.
+    fn sees_other_configurations(&self) -> bool {
+        false
+    }
+
     /// Tells the store that `found` carried something that belongs elsewhere, so that the
     /// connection it came through may be retired. Stores without connections ignore it.
     fn distrust(&self, found: &Found) {
@@ -384,6 +399,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
     fn status(&self) -> StoreStatus {
         (**self).status()
+    }
+
+    fn sees_other_configurations(&self) -> bool {
+        (**self).sees_other_configurations()
     }
 
     fn distrust(&self, found: &Found) {

@@ -9,6 +9,7 @@ use foldhash::quality::RandomState;
 
 use super::holdings::Holdings;
 use crate::entry::{Generation, Id, Millis, Snapshot};
+use crate::key::Fingerprint;
 use crate::store::{LeaseToken, Mode, Refusal};
 
 /// By name. Names are for clients to pick, hence the seed, which each map has for itself.
@@ -119,6 +120,12 @@ impl Scopes {
         self.put(name, Timed { value: Generation::Closed, until });
     }
 
+    /// Whether the scope's fence has this token.
+    pub(super) fn is_closed_by(&self, name: &str, token: LeaseToken) -> bool {
+        let tokens = self.fences.get(name);
+        tokens.is_some_and(|tokens| tokens.iter().any(|(held, _)| *held == token))
+    }
+
     /// Takes the token off, and opens the scope if it was there and no other is left.
     pub(super) fn lift(&mut self, name: &str, token: LeaseToken, now: Millis, mint: &Minter) {
         // How long a generation that opens here lives if nothing is filled under it.
@@ -186,6 +193,8 @@ pub(super) struct Tenant {
     pub(super) holdings: Holdings,
     epochs: Map<Timed<Id>>,
     leases: Map<Timed<(LeaseToken, Snapshot)>>,
+    /// Whose entries there may be. Never lost but with all generations.
+    configurations: Vec<Fingerprint>,
     sweep_at: usize,
 }
 
@@ -271,6 +280,28 @@ impl Tenant {
 
     pub(super) fn move_epochs(&mut self, mint: &Minter) {
         self.epochs.values_mut().for_each(|kept| kept.value = mint.id());
+    }
+
+    /// Puts a configuration on the list, and answers whether it was there.
+    pub(super) fn join(&mut self, own: Fingerprint) -> bool {
+        let known = self.configurations.contains(&own);
+        if !known {
+            if self.configurations.len() >= Fingerprint::MAX {
+                self.configurations = vec![Fingerprint::UNKNOWN];
+            }
+            self.configurations.push(own);
+        }
+        known
+    }
+
+    /// Whether another configuration may have entries.
+    pub(super) fn has_others(&self, own: Fingerprint) -> bool {
+        self.configurations.iter().any(|known| *known != own)
+    }
+
+    /// Nothing from before is valid any more.
+    pub(super) fn has_moved_wholly(&mut self, own: Fingerprint) {
+        self.configurations = vec![own];
     }
 
     /// Takes the lease, unless another token holds it under this very snapshot: that one is the

@@ -9,7 +9,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
@@ -63,6 +63,8 @@ pub struct MemoryStore {
     /// What the tenants' metadata takes, in bytes, and may take.
     metadata: AtomicUsize,
     metadata_limit: usize,
+    /// Caches of several configurations fill it.
+    others: AtomicBool,
 }
 
 impl MemoryStore {
@@ -112,6 +114,7 @@ impl MemoryStore {
             tenants: RwLock::default(),
             everybody: RwLock::default(),
             metadata: AtomicUsize::new(0),
+            others: AtomicBool::new(false),
             metadata_limit: usize::try_from(bytes / 4).unwrap_or(usize::MAX).max(64 << 10),
         }
     }
@@ -250,6 +253,12 @@ impl MemoryStore {
             && holdings.put(name, (frame, entry, until), bytes, room)
     }
 
+    fn note_others(&self, others: bool) {
+        if others {
+            self.others.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn minter(&self) -> Minter {
         Minter::new(self.clock.micros(), nonce())
     }
@@ -346,6 +355,12 @@ impl Store for MemoryStore {
             for name in scopes.generations() {
                 moved += usize::from(tenant.scopes.advance(name, mode, now, &mint));
             }
+            if let Some(own) = scopes.configuration().filter(|own| tenant.has_others(*own)) {
+                let whole = scopes.space().whole_tenant();
+                tenant.scopes.advance(&whole, Mode::Hard, now, &mint);
+                tenant.has_moved_wholly(own);
+                self.note_others(true);
+            }
         }
         if let Some(name) = scopes.all_tenants() {
             moved += usize::from(self.everybody.write().advance(&name, mode, now, &mint));
@@ -365,6 +380,11 @@ impl Store for MemoryStore {
             for name in scopes.generations() {
                 tenant.scopes.close(name, token, now, now + deadline);
             }
+            if scopes.configuration().is_some_and(|own| tenant.has_others(own)) {
+                let whole = scopes.space().whole_tenant();
+                tenant.scopes.close(&whole, token, now, now + deadline);
+                self.note_others(true);
+            }
         });
         if let Some(name) = scopes.all_tenants() {
             self.everybody.write().close(&name, token, now, now + deadline);
@@ -378,6 +398,17 @@ impl Store for MemoryStore {
         self.change_if_known(scopes.space(), |tenant| {
             for name in scopes.generations() {
                 tenant.scopes.lift(name, token, now, &mint);
+            }
+            if let Some(own) = scopes.configuration() {
+                let whole = scopes.space().whole_tenant();
+                let others = tenant.has_others(own);
+                if others || tenant.scopes.is_closed_by(&whole, token) {
+                    tenant.scopes.lift(&whole, token, now, &mint);
+                }
+                if others {
+                    tenant.has_moved_wholly(own);
+                    self.note_others(true);
+                }
             }
         });
         if let Some(name) = scopes.all_tenants() {
@@ -419,6 +450,10 @@ impl Store for MemoryStore {
 
     fn ping(&self) -> StoreFuture<'_, ()> {
         StoreFuture::ready(Ok(()))
+    }
+
+    fn sees_other_configurations(&self) -> bool {
+        self.others.load(Ordering::Relaxed)
     }
 
     fn status(&self) -> StoreStatus {

@@ -36,6 +36,10 @@ impl MemoryStore {
         let now = self.clock.millis();
         let mint = self.minter();
         self.change(names.space(), |tenant| {
+            if let Some(own) = names.configured().fingerprint {
+                tenant.join(own);
+                self.note_others(tenant.has_others(own));
+            }
             let everybody = Self::everybody_of(names);
             let own = names.scope_count() - usize::from(everybody.is_some());
             // All of them, also where one is closed.
@@ -130,6 +134,9 @@ impl MemoryStore {
                 epoch: (names.epoch(), snapshot.epoch),
                 lease: (names.entry(), token),
             };
+            if names.configured().fingerprint.is_some_and(|own| !tenant.join(own)) {
+                return Filled::Refused(Refusal::Stamp);
+            }
             if let Err(refusal) = tenant.admit_fill(check, ttl, now) {
                 return Filled::Refused(refusal);
             }

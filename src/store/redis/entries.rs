@@ -14,7 +14,7 @@ use super::node::Node;
 use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Generation, Id, Millis, RunId, Snapshot};
-use crate::key::{Names, ScopeNames};
+use crate::key::{Fingerprint, Names, ScopeNames};
 use crate::store::near::{By, Kept, Near};
 use crate::store::types::nonce;
 use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
@@ -30,6 +30,9 @@ const WHOLE: usize = 64 * 1024;
 
 /// How much of either end of a larger entry it compares.
 const END: usize = 1024;
+
+/// What the miss script adds to its code if another configuration may have entries of the tenant.
+const OTHERS: i64 = 16;
 
 /// What of a key's names is read at once.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -202,6 +205,7 @@ impl RedisStore {
         let lease = &names.lease();
         let fences = &names.fences().take(count).collect::<Vec<_>>();
         let keep = &lifetime(request.keep).to_string();
+        let list = &Listed::of(names);
         let hold = &request.lease.map_or(String::new(), |(_, hold)| lifetime(hold).to_string());
         let miss = self.nodes.at(names.entry(), move |mut link| async move {
             let token = request.lease.as_ref().map_or(&[][..], |(token, _)| &token.0[..]);
@@ -209,6 +213,7 @@ impl RedisStore {
             keys.extend([names.entry(), lease, names.epoch()]);
             keys.extend(names.scopes().take(count));
             keys.extend(fences.iter().map(String::as_str));
+            list.push(&mut keys);
             let (nonce, run) = (nonce(), link.run());
             let call = Call {
                 script: Script::Miss,
@@ -222,6 +227,7 @@ impl RedisStore {
                     token,
                     hold.as_bytes(),
                     everybody.as_ref().map_or(&[][..], |stamp| stamp.as_bytes()),
+                    list.own(),
                 ],
             };
             let asked = Instant::now();
@@ -229,6 +235,10 @@ impl RedisStore {
             let (code, now, mut parts) =
                 read_miss(reply, count).ok_or_else(|| link.nonsense("the miss script"))?;
             self.nodes.shared.kit.clock.learn(now, asked);
+            if code & OTHERS != 0 {
+                self.seen_others();
+            }
+            let code = code & !OTHERS;
             match code {
                 3 => return Ok(Miss::Closed),
                 2 => return Ok(Miss::Again),
@@ -295,6 +305,7 @@ impl RedisStore {
         }
         let lease = &names.lease();
         let ttl = &lifetime(ttl).to_string();
+        let list = &Listed::of(names);
         let (token, frame) = (token.as_ref(), &frame);
         let filled = self.nodes.at(names.entry(), move |mut link| async move {
             if snapshot.run != link.run() {
@@ -308,11 +319,13 @@ impl RedisStore {
             let mut keys = Vec::with_capacity(4 + stamps.len());
             keys.extend([&*transit, names.entry(), lease, names.epoch()]);
             keys.extend(names.scopes().take(stamps.len()));
-            let mut args = Vec::with_capacity(3 + stamps.len());
+            list.push(&mut keys);
+            let mut args = Vec::with_capacity(4 + stamps.len());
             args.push(token.map_or(&[][..], |token| &token.0));
             args.push(ttl.as_bytes());
             args.push(snapshot.epoch.as_bytes());
             args.extend(stamps.iter().map(|stamp| &stamp.as_bytes()[..]));
+            args.push(list.own());
             let call = Call { script: Script::Fill, keys, args };
 
             let (set, done) = link.together(vec![set], std::slice::from_ref(&call)).await?;
@@ -388,6 +401,25 @@ impl RedisStore {
             yes_or_no(&link.call(&call).await?, script, &link)
         });
         Ok(answer.await?)
+    }
+}
+
+/// The list of configurations that may have entries of a tenant, and the one that is to be on it.
+struct Listed(Option<(Fingerprint, [String; 2])>);
+
+impl Listed {
+    fn of(names: &Names) -> Self {
+        let space = names.space();
+        let own = names.configured().fingerprint;
+        Self(own.map(|own| (own, [space.configurations(), space.whole_tenant()])))
+    }
+
+    fn push<'a>(&'a self, keys: &mut Vec<&'a str>) {
+        keys.extend(self.0.iter().flat_map(|(_, names)| names).map(String::as_str));
+    }
+
+    fn own(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |(own, _)| own.as_bytes())
     }
 }
 

@@ -7,7 +7,7 @@ use super::entries::{bytes_of, lifetime, number};
 use super::failure::{Failure, Sign};
 use super::script::{Call, Script};
 use crate::entry::{Generation, Millis};
-use crate::key::{ScopeNames, Space};
+use crate::key::{Fingerprint, ScopeNames, Space};
 use crate::store::types::nonce;
 use crate::store::{Generations, Invalidated, LeaseToken, Mode, StoreError};
 
@@ -30,9 +30,14 @@ impl RedisStore {
             scopes.generations().iter().chain(&epochs).map(String::as_str).collect();
         let all = scopes.all_tenants();
         let everybody: Vec<&str> = all.as_deref().into_iter().collect();
+        let whole = Whole::of(scopes);
         let moving = [
-            Moving { names: &tenant, generations: scopes.generations().len() },
-            Moving { names: &everybody, generations: 1 },
+            Moving {
+                names: &tenant,
+                generations: scopes.generations().len(),
+                whole: whole.as_ref(),
+            },
+            Moving { names: &everybody, generations: 1, whole: None },
         ];
         Ok(Invalidated { moved: self.move_all(&moving, mode).await? })
     }
@@ -87,11 +92,14 @@ impl RedisStore {
 
     /// Moves names, each set of which is in one slot.
     async fn move_all(&self, sets: &[Moving<'_>], mode: &[u8]) -> Result<usize, Failure> {
-        let calls = sets.iter().filter(|set| !set.names.is_empty()).map(|set| set.job(mode));
-        let calls: Vec<Job<'_>> = calls.collect();
+        let calls = sets.iter().filter(|set| !set.names.is_empty() || set.whole.is_some());
+        let calls: Vec<Job<'_>> = calls.map(|set| set.job(mode)).collect();
         match self.apply(&calls).await {
             Err(failure) if *failure.sign() == Sign::Divided => self.move_each(sets, mode).await,
-            moved => Ok(moved?.into_iter().filter_map(|count| usize::try_from(count).ok()).sum()),
+            moved => {
+                let moved = moved?.into_iter().map(|count| self.without_others(count));
+                Ok(moved.filter_map(|count| usize::try_from(count).ok()).sum())
+            }
         }
     }
 
@@ -99,17 +107,23 @@ impl RedisStore {
     /// several names of which one is missing.
     ///
     /// The epochs go first. A group must not have moved while an epoch stands: the fill of a response
-    /// from before would be stamped with what the group has become.
+    /// from before would be stamped with what the group has become. Who else has entries of the tenant
+    /// can't be asked in the same step, so all of it moves.
     async fn move_each(&self, sets: &[Moving<'_>], mode: &[u8]) -> Result<usize, Failure> {
         let mut moved = 0;
         for set in sets {
             let (generations, epochs) = set.names.split_at(set.generations.min(set.names.len()));
             for (part, generations) in [(epochs, 0), (generations, 1)] {
                 for name in part.chunks(1) {
-                    let job = Moving { names: name, generations }.job(mode);
+                    let job = Moving { names: name, generations, whole: None }.job(mode);
                     let count = self.apply(std::slice::from_ref(&job)).await?;
                     moved += count.first().and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
                 }
+            }
+            if let Some(whole) = set.whole {
+                let names = [whole.generation.as_str()];
+                let job = Moving { names: &names, generations: 0, whole: None }.job(b"hard");
+                self.apply(std::slice::from_ref(&job)).await?;
             }
         }
         Ok(moved)
@@ -118,7 +132,8 @@ impl RedisStore {
     /// Moves epochs, which are all in one slot.
     pub(super) async fn move_epochs(&self, epochs: &[String]) -> Result<(), Failure> {
         let names: Vec<&str> = epochs.iter().map(String::as_str).collect();
-        self.move_all(&[Moving { names: &names, generations: 0 }], b"hard").await.map(drop)
+        let moving = Moving { names: &names, generations: 0, whole: None };
+        self.move_all(&[moving], b"hard").await.map(drop)
     }
 
     /// Calls a script over the fences and generations of the tenant, and over those of all tenants.
@@ -134,13 +149,38 @@ impl RedisStore {
         let all = scopes.all_tenants();
         let namespace = scopes.space().namespace();
         let all_fence = all.as_ref().map(|_| Space::all_tenants_fence(namespace));
-        let tenant = fences.iter().chain(scopes.generations()).map(String::as_str).collect();
-        let jobs = [tenant, all_fence.iter().chain(&all).map(String::as_str).collect::<Vec<_>>()]
+        let whole = Whole::of(scopes);
+        let whole_fence = scopes.space().whole_tenant_fence();
+        let mut tenant: Vec<&str> =
+            fences.iter().chain(scopes.generations()).map(String::as_str).collect();
+        if let Some(whole) = &whole {
+            tenant.extend([whole.list.as_str(), &whole_fence, &whole.generation]);
+        }
+        let own = whole.as_ref().map_or(Vec::new(), |whole| whole.own.as_bytes().to_vec());
+        let everybody = all_fence.iter().chain(&all).map(String::as_str).collect::<Vec<_>>();
+        let jobs = [(tenant, own), (everybody, Vec::new())]
             .into_iter()
-            .filter(|keys| !keys.is_empty())
-            .map(|keys| Job { script, keys, args: vec![token.0.to_vec(), last.to_vec()] })
+            .filter(|(keys, _)| !keys.is_empty())
+            .map(|(keys, own)| Job {
+                script,
+                keys,
+                args: vec![token.0.to_vec(), last.to_vec(), own],
+            })
             .collect::<Vec<_>>();
-        Ok(self.apply(&jobs).await.map(drop)?)
+        for count in self.apply(&jobs).await? {
+            self.without_others(count);
+        }
+        Ok(())
+    }
+
+    /// The count of a reply that says beside it if another configuration may have entries.
+    fn without_others(&self, count: i64) -> i64 {
+        if count >= OTHERS {
+            self.seen_others();
+            count - OTHERS
+        } else {
+            count
+        }
     }
 
     /// Does jobs, in one round trip if they are for one server, and answers their numbers once the
@@ -180,12 +220,39 @@ impl RedisStore {
 struct Moving<'a> {
     names: &'a [&'a str],
     generations: usize,
+    whole: Option<&'a Whole>,
+}
+
+/// What a reply counts if another configuration may have entries of the tenant.
+const OTHERS: i64 = 1 << 20;
+
+/// The whole tenant, which moves if another configuration may have entries of it.
+struct Whole {
+    list: String,
+    generation: String,
+    own: Fingerprint,
+}
+
+impl Whole {
+    fn of(scopes: &ScopeNames) -> Option<Self> {
+        let space = scopes.space();
+        scopes.configuration().map(|own| Self {
+            list: space.configurations(),
+            generation: space.whole_tenant(),
+            own,
+        })
+    }
 }
 
 impl<'a> Moving<'a> {
     fn job(&self, mode: &[u8]) -> Job<'a> {
-        let args = vec![mode.to_vec(), self.generations.to_string().into_bytes()];
-        Job { script: Script::Move, keys: self.names.to_vec(), args }
+        let own = self.whole.map_or(&[][..], |whole| whole.own.as_bytes());
+        let args = vec![mode.to_vec(), self.generations.to_string().into_bytes(), own.to_vec()];
+        let mut keys = self.names.to_vec();
+        if let Some(whole) = self.whole {
+            keys.extend([whole.list.as_str(), &whole.generation]);
+        }
+        Job { script: Script::Move, keys, args }
     }
 }
 

@@ -38,6 +38,8 @@ pub struct RedisStore {
     /// When a connection was last distrusted: milliseconds since `began`, and 1.
     distrusted: AtomicU64,
     pub(super) near: Option<Arc<Near>>,
+    /// When another configuration was last seen to have entries, likewise.
+    others: AtomicU64,
 }
 
 impl RedisStore {
@@ -65,7 +67,14 @@ impl RedisStore {
     /// Must be called within a Tokio runtime.
     pub(super) fn new(nodes: Nodes) -> Self {
         let near = nodes.shared.kit.near.clone();
-        Self { nodes, began: Instant::now(), distrusted: AtomicU64::new(0), near }
+        let (distrusted, others) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { nodes, began: Instant::now(), distrusted, near, others }
+    }
+
+    /// Another configuration may have entries of some tenant.
+    pub(super) fn seen_others(&self) {
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
+        self.others.store(now + 1, Ordering::Relaxed);
     }
 
     /// How many bytes its [near-cache](super::RedisStoreBuilder::near_cache) holds now.
@@ -250,6 +259,11 @@ impl Store for RedisStore {
         self.nodes.shared.kit.clock.now()
     }
 
+    fn sees_other_configurations(&self) -> bool {
+        let last = self.others.load(Ordering::Relaxed);
+        last != 0 && self.began.elapsed() < Duration::from_millis(last) + REMEMBERED
+    }
+
     /// Retires the connection, at most once a second: a foreign value that stays where it is must
     /// not keep all connections down.
     fn distrust(&self, found: &Found) {
@@ -267,6 +281,10 @@ impl Store for RedisStore {
         }
     }
 }
+
+/// For how long another configuration is taken to be there that was seen once. A list is cleared by the
+/// first write under the one that is left.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Takes a step that moves names, which have moved for the near-cache as well once it is over, or is
 /// given up: by then the store may have done it.

@@ -3,8 +3,12 @@
 -- generation with what the miss had answered, makes sure that nobody else holds the lease, and
 -- renames. Whatever refuses takes the bytes away again. Lifetimes are extended, never shortened.
 --
--- KEYS  bytes on their way in, entry, lease, epoch, generations
--- ARGV  token or '', time to keep, epoch, stamps
+-- A configuration that is not on the tenant's list is put there, and refused: whoever has invalidated
+-- under another one since the handler began knew nothing of this entry.
+--
+-- KEYS  bytes on their way in, entry, lease, epoch, generations, and with a configuration its list and
+--       the generation of the whole tenant
+-- ARGV  token or '', time to keep, epoch, stamps; the configuration or ''
 -- Reply 0 stored, 1 the bytes are gone, 2 epoch, 3 stamp, 4 lease
 
 -- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
@@ -16,7 +20,28 @@ local function ask(...)
   return reply
 end
 
+-- Adds a configuration to those that may have entries of the tenant. Answers whether it was there, and
+-- whether it is the only one.
+-- A list that was lost while the tenant's generation stands may have had any others: eight zero bytes.
+local function join(list, tenant, own, keep)
+  local known = ask('GET', list)
+  if type(known) ~= 'string' or #known % 8 ~= 0 then
+    known = redis.call('EXISTS', tenant) == 1 and string.rep('\0', 8) or ''
+  end
+  for at = 1, #known, 8 do
+    if string.sub(known, at, at + 7) == own then
+      if redis.call('PTTL', list) < keep then redis.call('PEXPIRE', list, 2 * keep) end
+      return true, known == own
+    end
+  end
+  if #known >= 64 then known = string.rep('\0', 8) end
+  redis.call('SET', list, known .. own, 'PX', 2 * keep)
+  return false, known == ''
+end
+
 local ttl = tonumber(ARGV[2])
+local own = ARGV[#ARGV]
+local last = #KEYS - (own ~= '' and 2 or 0)
 
 local function read(name)
   local value = ask('GET', name)
@@ -31,18 +56,19 @@ end
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 if read(KEYS[4]) ~= ARGV[3] then return refuse(2) end
-for i = 5, #KEYS do
+for i = 5, last do
   local value = read(KEYS[i])
   if #value % 16 ~= 0 or #value > 64 or string.sub(value, 1, 16) ~= ARGV[i - 1] then
     return refuse(3)
   end
 end
+if own ~= '' and not (join(KEYS[#KEYS - 1], KEYS[#KEYS], own, ttl)) then return refuse(3) end
 local holder = string.sub(read(KEYS[3]), 1, 16)
 if holder ~= '' and holder ~= ARGV[1] then return refuse(4) end
 
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ttl)
-for i = 4, #KEYS do
+for i = 4, last do
   local left = redis.call('PTTL', KEYS[i])
   -- Twice as long as needed, so that the next fill finds nothing to extend.
   if left >= 0 and left < ttl then redis.call('PEXPIRE', KEYS[i], 2 * ttl) end

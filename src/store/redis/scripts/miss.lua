@@ -5,10 +5,14 @@
 -- stamps and this epoch), 0 granted. The stamps in the answer are read here and never come from
 -- the lease.
 --
--- KEYS  entry, lease, epoch, generations, their fences
+-- The configuration of the caller is put on the tenant's list before any handler runs, so that
+-- whoever invalidates under another one finds it there.
+--
+-- KEYS  entry, lease, epoch, generations, their fences, and with a configuration its list and the
+--       generation of the whole tenant
 -- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time, the stamp
---       of a further scope that another node has, or ''
--- Reply {code, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
+--       of a further scope that another node has, or ''; the configuration or ''
+-- Reply {code, and 16 more if another configuration may have entries, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
 --       generation is '', and so is the token where nobody else holds the lease
 
 -- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
@@ -20,8 +24,30 @@ local function ask(...)
   return reply
 end
 
-local n = (#KEYS - 3) / 2
+-- Adds a configuration to those that may have entries of the tenant. Answers whether it was there, and
+-- whether it is the only one.
+-- A list that was lost while the tenant's generation stands may have had any others: eight zero bytes.
+local function join(list, tenant, own, keep)
+  local known = ask('GET', list)
+  if type(known) ~= 'string' or #known % 8 ~= 0 then
+    known = redis.call('EXISTS', tenant) == 1 and string.rep('\0', 8) or ''
+  end
+  for at = 1, #known, 8 do
+    if string.sub(known, at, at + 7) == own then
+      if redis.call('PTTL', list) < keep then redis.call('PEXPIRE', list, 2 * keep) end
+      return true, known == own
+    end
+  end
+  if #known >= 64 then known = string.rep('\0', 8) end
+  redis.call('SET', list, known .. own, 'PX', 2 * keep)
+  return false, known == ''
+end
+
+local own = ARGV[9]
+local n = (#KEYS - 3 - (own ~= '' and 2 or 0)) / 2
 local keep = tonumber(ARGV[2])
+local alone = true
+if own ~= '' then alone = select(2, join(KEYS[#KEYS - 1], KEYS[#KEYS], own, keep)) end
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local now = math.floor(micros / 1000)
@@ -113,7 +139,7 @@ else
   end
 end
 
-local reply = {code, now, epoch}
+local reply = {code + (alone and 0 or 16), now, epoch}
 for i = 1, n do reply[3 + i] = stamps[i] end
 reply[4 + n] = holder
 return reply
