@@ -67,7 +67,7 @@ async fn move_each(node: &Node, names: &[String]) -> Result<(), Failure> {
     let calls = names.iter().zip(&nonces).map(|(name, nonce)| Call {
         script: Script::Move,
         keys: vec![name],
-        args: vec![nonce, b"hard", b"1"],
+        args: vec![nonce, b"hard", b"1", b""],
     });
     let calls: Vec<Call<'_>> = calls.collect();
     link.together(Vec::new(), &calls).await.map(drop)

@@ -79,7 +79,10 @@ impl Lately {
                 spans.this.namespaces.insert(namespace.into());
             }
         }
-        if scopes.generations().is_empty() && !scopes.has_epochs() {
+        let may_move = !scopes.generations().is_empty()
+            || scopes.has_epochs()
+            || scopes.configuration().is_some();
+        if !may_move {
             return Ok(());
         }
         self.note_tenant(scopes.space())

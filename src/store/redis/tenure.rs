@@ -187,7 +187,7 @@ impl Shared {
         for batch in names.chunks(BATCH) {
             let (nonce, count) = (nonce(), batch.len().to_string());
             let keys = batch.iter().map(String::as_str).collect();
-            let args = vec![&nonce[..], b"hard", count.as_bytes()];
+            let args = vec![&nonce[..], b"hard", count.as_bytes(), b""];
             link.call(&Call { script: Script::Move, keys, args }).await?;
         }
         Ok(())
