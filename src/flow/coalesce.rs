@@ -33,6 +33,7 @@ pub(crate) struct Miss {
 }
 
 /// What a request that missed is to do.
+#[allow(clippy::large_enum_variant, reason = "most are runs, and none is kept")]
 pub(super) enum Course {
     /// Answer with this entry.
     Serve(Arc<Entry>, Served),

@@ -27,6 +27,7 @@ use crate::store::{Filled, Miss as StoreMiss, MissRequest, Refusal, StoreError};
 use crate::telemetry::{Answered, Bypass};
 
 /// What came of asking for a value.
+#[allow(clippy::large_enum_variant, reason = "most are runs, and none is kept")]
 pub(crate) enum Obtained {
     /// It is there.
     Served(Arc<Entry>),

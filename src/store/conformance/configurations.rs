@@ -8,7 +8,9 @@ impl Bench<'_> {
     /// Names of a key under a configuration, with the scope of the whole tenant as every key has it.
     fn under(&self, configuration: &str, text: &str, scopes: &[&str]) -> Names {
         let mut names = self.names(text, &["tenant"]);
-        scopes.iter().for_each(|scope| names.push_scope(scope));
+        for scope in scopes {
+            names.push_scope(scope);
+        }
         let fingerprint = Some(Fingerprint::of(configuration));
         names.set_configured(Configured { layout: 0, fingerprint });
         names

@@ -187,7 +187,9 @@ struct Waiter<'a>(Option<&'a Round>);
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         let life = self.0.and_then(|round| round.life.get()).and_then(Weak::upgrade);
-        life.iter().for_each(|life| life.give_up());
+        if let Some(life) = life {
+            life.give_up();
+        }
     }
 }
 

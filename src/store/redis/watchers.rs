@@ -151,9 +151,9 @@ impl Watchers {
         };
         self.asked.remove(&at);
         match answer {
-            Ok((asker, primary)) => {
+            Ok((sentinel, primary)) => {
                 self.slow.remove(&at);
-                self.askers.insert(at, asker);
+                self.askers.insert(at, sentinel);
                 // What was asked in an earlier round vouches for nobody in this one.
                 if asked == began || primary.watch.epoch > self.epoch {
                     heard.primaries.push(primary);
