@@ -52,7 +52,7 @@ impl Entry {
     }
 
     /// How many fields a decoded response has room for, beside its own.
-    pub(super) const ROOM: usize = 3;
+    pub(crate) const ROOM: usize = 3;
 }
 
 /// What the body of an [`Entry`] belongs to.

@@ -65,26 +65,23 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         shared.telemetry.answered(&read.route.telemetry, how, reason);
         shared.tenants.answered(read.names.space(), how);
     }
-    let entry = Arc::unwrap_or_clone(entry);
-    let (status, headers) = match entry.content {
-        Content::Response { status, headers } => (status, headers),
-        Content::Value | Content::Varies(_) => (StatusCode::OK, HeaderMap::new()),
-    };
+    let (stored_at, stored_age, fresh_until) = (entry.stored_at, entry.age, entry.head.fresh_until);
+    let (status, headers, body) = parts_of(entry);
     let mut response = match &read.wishes {
-        None => whole(read.head, status, headers, entry.body),
-        Some(wishes) => wished(read.head, wishes, status, headers, entry.body),
+        None => whole(read.head, status, headers, body),
+        Some(wishes) => wished(read.head, wishes, status, headers, body),
     };
     let headers = response.headers_mut();
     // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
-    let old = age(entry.stored_at, entry.age, now);
+    let old = age(stored_at, stored_age, now);
     headers.insert(AGE, HeaderValue::from(old));
     if !headers.contains_key(DATE) {
         // Its part of an entry; but what is stored may be of an older version.
-        headers.insert(DATE, http_date((entry.stored_at / 1000).saturating_sub(entry.age.into())));
+        headers.insert(DATE, http_date((stored_at / 1000).saturating_sub(stored_age.into())));
     }
     if let Some(name) = &shared.settings.cache_status {
-        let left = i64::try_from(entry.head.fresh_until).unwrap_or(i64::MAX)
-            - i64::try_from(now).unwrap_or(i64::MAX);
+        let left =
+            i64::try_from(fresh_until).unwrap_or(i64::MAX) - i64::try_from(now).unwrap_or(i64::MAX);
         let ttl = left.div_euclid(1000);
         // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
         let is_stale = matches!(served, Served::Stale | Served::Shed | Served::Failed(_));
@@ -104,6 +101,24 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
         let _ = headers.try_append(CACHE_STATUS, value);
     }
     response
+}
+
+/// What an entry holds: taken out of it if nobody else has it, copied if it is kept in this process.
+fn parts_of(entry: Arc<Entry>) -> (StatusCode, HeaderMap, Bytes) {
+    let entry = match Arc::try_unwrap(entry) {
+        Ok(Entry { content: Content::Response { status, headers }, body, .. }) => {
+            return (status, headers, body);
+        }
+        Ok(Entry { body, .. }) => return (StatusCode::OK, HeaderMap::new(), body),
+        Err(entry) => entry,
+    };
+    let Content::Response { status, headers: stored } = &entry.content else {
+        return (StatusCode::OK, HeaderMap::new(), entry.body.clone());
+    };
+    // With room for what is added to each response: a clone would have to grow.
+    let mut headers = HeaderMap::with_capacity(stored.len() + Entry::ROOM);
+    headers.extend(stored.iter().map(|(name, value)| (name.clone(), value.clone())));
+    (*status, headers, entry.body.clone())
 }
 
 fn whole<R: Body<Data = Bytes>>(

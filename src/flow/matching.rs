@@ -72,7 +72,7 @@ fn is_shadowed(template: &str, extensions: &Extensions) -> bool {
     let Some(matched) = extensions.get::<axum::extract::MatchedPath>() else { return false };
     let matched = matched.as_str();
     // A catch-all may stand for a router of another kind, which knows better.
-    !matched.contains("{*") && !has_same_shape(template, matched)
+    template != matched && !matched.contains("{*") && !has_same_shape(template, matched)
 }
 
 #[cfg(not(feature = "axum"))]

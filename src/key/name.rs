@@ -127,6 +127,10 @@ impl Space {
         &self.tenant
     }
 
+    fn prefix_len(&self) -> usize {
+        self.namespace.len() + self.tenant.len() + ":g:{}:".len()
+    }
+
     fn push(&self, letter: char, buffer: &mut String) {
         buffer.push_str(&self.namespace);
         buffer.push(':');
@@ -229,7 +233,9 @@ impl Names {
     /// Adds the scope of the tenant with this text.
     pub fn push_scope(&mut self, text: &str) {
         debug_assert!(!self.all_tenants, "the scope of all tenants is the last");
-        self.space.push('g', &mut self.buffer);
+        // As the epoch's begins, which is the first of these names.
+        let start = self.ends[0];
+        self.buffer.extend_from_within(start..start + self.space.prefix_len());
         self.buffer.push_str(text);
         self.ends.push(self.buffer.len());
     }
