@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tower_response_cache::entry::{Generation, Head, Millis, Snapshot};
-use tower_response_cache::key::{Glob, Names, ScopeNames, Space};
+use tower_response_cache::key::{Fingerprint, Glob, Names, ScopeNames, Space};
 use tower_response_cache::store::{
     Filled, Found, LeaseToken, Miss, MissRequest, Mode, RedisStore, Refusal, Stamped, Store,
     StoreError, StoreErrorKind, conformance,
@@ -96,6 +96,31 @@ async fn keeps_every_guarantee_over_several_connections() {
     let server = RedisServer::start();
     let store = RedisStore::builder(&server.url()).connections(4).connect().await.unwrap();
     conformance::all(&store).await;
+}
+
+/// With one configuration there are no others, whatever is written to a tenant that has nothing.
+#[tokio::test]
+async fn writes_to_a_tenant_without_entries_see_no_other_configuration() {
+    let server = RedisServer::start();
+    let store = connect(&server).await;
+    let mut scopes = scopes();
+    scopes.set_configuration(Some(Fingerprint::of("one")));
+    let mut nothing = ScopeNames::new(&space());
+    nothing.set_configuration(scopes.configuration());
+    let token = LeaseToken::random();
+    store.invalidate(&scopes, Mode::Hard).await.unwrap();
+    store.invalidate(&nothing, Mode::Soft).await.unwrap();
+    store.fence(&scopes, token, 30_000).await.unwrap();
+    store.lift(&scopes, token).await.unwrap();
+    assert!(!store.sees_other_configurations());
+    let made: &[&[u8]] = &[b"EXISTS", b"gym:g:{4}:tenant", b"gym:f:{4}:tenant"];
+    assert_eq!(server.raw(made).trim(), ":0");
+    // With entries of nobody knows whom there may be others.
+    let mut names = Names::new(&space(), "GET", "/users");
+    names.push_scope("tenant");
+    fill(&store, &names, 10).await.unwrap();
+    store.invalidate(&nothing, Mode::Hard).await.unwrap();
+    assert!(store.sees_other_configurations());
 }
 
 #[tokio::test]

@@ -282,6 +282,10 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// For how long a store takes another configuration to be there that was seen once. A list is cleared
+/// by the first write under the one that is left.
+const OTHERS_REMEMBERED: Duration = Duration::from_secs(600);
+
 /// A store that several caches share.
 impl<S: Store + ?Sized> Store for Arc<S> {
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {

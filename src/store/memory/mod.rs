@@ -9,7 +9,7 @@ mod tests;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use foldhash::quality::RandomState;
@@ -21,8 +21,8 @@ use self::holdings::{Kept, Room, Share, Shelf};
 use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
 use super::{
-    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode, Stamped,
-    Store, StoreFuture, StoreStatus,
+    Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode,
+    OTHERS_REMEMBERED, Stamped, Store, StoreFuture, StoreStatus,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{Entry, Millis, RunId, Snapshot};
@@ -63,8 +63,8 @@ pub struct MemoryStore {
     /// What the tenants' metadata takes, in bytes, and may take.
     metadata: AtomicUsize,
     metadata_limit: usize,
-    /// Caches of several configurations fill it.
-    others: AtomicBool,
+    /// When caches of several configurations were last seen to fill it: a millisecond, and 1.
+    others: AtomicU64,
 }
 
 impl MemoryStore {
@@ -114,7 +114,7 @@ impl MemoryStore {
             tenants: RwLock::default(),
             everybody: RwLock::default(),
             metadata: AtomicUsize::new(0),
-            others: AtomicBool::new(false),
+            others: AtomicU64::new(0),
             metadata_limit: usize::try_from(bytes / 4).unwrap_or(usize::MAX).max(64 << 10),
         }
     }
@@ -255,7 +255,7 @@ impl MemoryStore {
 
     fn note_others(&self, others: bool) {
         if others {
-            self.others.store(true, Ordering::Relaxed);
+            self.others.store(self.clock.millis() + 1, Ordering::Relaxed);
         }
     }
 
@@ -453,7 +453,9 @@ impl Store for MemoryStore {
     }
 
     fn sees_other_configurations(&self) -> bool {
-        self.others.load(Ordering::Relaxed)
+        let last = self.others.load(Ordering::Relaxed);
+        let span = Millis::try_from(OTHERS_REMEMBERED.as_millis()).unwrap_or(Millis::MAX);
+        last != 0 && self.clock.millis() < last.saturating_add(span)
     }
 
     fn status(&self) -> StoreStatus {

@@ -48,7 +48,12 @@ impl Shared {
         for (node, names) in nodes.values() {
             for batch in names.chunks(BATCH) {
                 match move_each(node, batch).await {
-                    Ok(()) => self.overdue.lock().retain(|name| !batch.contains(name)),
+                    Ok(()) => {
+                        let mut overdue = self.overdue.lock();
+                        for name in batch {
+                            overdue.remove(name);
+                        }
+                    }
                     Err(failed) => {
                         failure = Some(failed);
                         break;

@@ -14,7 +14,7 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::near::{Mode as NearMode, Moving, Near};
 use crate::store::{
     Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode,
-    NearStatus, Stamped, Store, StoreError, StoreFuture, StoreStatus,
+    NearStatus, OTHERS_REMEMBERED, Stamped, Store, StoreError, StoreFuture, StoreStatus,
 };
 
 /// A [`Store`] in Redis, shared by every instance that uses the same server and namespace.
@@ -75,6 +75,16 @@ impl RedisStore {
     pub(super) fn seen_others(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.others.store(now + 1, Ordering::Relaxed);
+    }
+
+    /// Where another configuration may have entries, all of the tenant may have moved.
+    fn move_whole(&self, scopes: &ScopeNames) {
+        if let Some(near) = &self.near
+            && scopes.configuration().is_some()
+            && self.sees_other_configurations()
+        {
+            near.told(scopes.space().whole_tenant().as_bytes());
+        }
     }
 
     /// How many bytes its [near-cache](super::RedisStoreBuilder::near_cache) holds now.
@@ -180,7 +190,11 @@ impl Store for RedisStore {
         mode: Mode,
     ) -> StoreFuture<'a, Invalidated> {
         let moving = self.near.as_ref().map(|near| near.moving(scopes));
-        StoreFuture::pending(then_move(self.do_invalidate(scopes, mode), moving))
+        StoreFuture::pending(async move {
+            let done = then_move(self.do_invalidate(scopes, mode), moving).await;
+            self.move_whole(scopes);
+            done
+        })
     }
 
     fn fence<'a>(
@@ -190,12 +204,20 @@ impl Store for RedisStore {
         deadline: Millis,
     ) -> StoreFuture<'a, ()> {
         let moving = self.near.as_ref().map(|near| near.moving(scopes));
-        StoreFuture::pending(then_move(self.do_fence(scopes, token, deadline), moving))
+        StoreFuture::pending(async move {
+            let done = then_move(self.do_fence(scopes, token, deadline), moving).await;
+            self.move_whole(scopes);
+            done
+        })
     }
 
     fn lift<'a>(&'a self, scopes: &'a ScopeNames, token: LeaseToken) -> StoreFuture<'a, ()> {
         let moving = self.near.as_ref().map(|near| near.moving(scopes));
-        StoreFuture::pending(then_move(self.do_lift(scopes, token), moving))
+        StoreFuture::pending(async move {
+            let done = then_move(self.do_lift(scopes, token), moving).await;
+            self.move_whole(scopes);
+            done
+        })
     }
 
     fn remove<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, bool> {
@@ -261,7 +283,7 @@ impl Store for RedisStore {
 
     fn sees_other_configurations(&self) -> bool {
         let last = self.others.load(Ordering::Relaxed);
-        last != 0 && self.began.elapsed() < Duration::from_millis(last) + REMEMBERED
+        last != 0 && self.began.elapsed() < Duration::from_millis(last) + OTHERS_REMEMBERED
     }
 
     /// Retires the connection, at most once a second: a foreign value that stays where it is must
@@ -281,10 +303,6 @@ impl Store for RedisStore {
         }
     }
 }
-
-/// For how long another configuration is taken to be there that was seen once. A list is cleared by the
-/// first write under the one that is left.
-const REMEMBERED: Duration = Duration::from_secs(600);
 
 /// Takes a step that moves names, which have moved for the near-cache as well once it is over, or is
 /// given up: by then the store may have done it.

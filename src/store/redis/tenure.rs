@@ -54,8 +54,8 @@ pub(super) struct Named {
     pub(super) port: u16,
     /// Of the fail-over that it came from.
     pub(super) epoch: u64,
-    /// For how long it has been the primary to one of them at least.
-    pub(super) known_for: Duration,
+    /// Since when it has been the primary to one of them at least.
+    pub(super) since: Instant,
 }
 
 /// A primary that is named and not used yet.
@@ -135,14 +135,14 @@ impl Shared {
         let address: Arc<str> = format!("{}:{}", named.host, named.port).into();
         // Its feed tells of nothing from here on.
         self.kit.near.iter().for_each(|near| near.told_all());
-        let from = (asked + SETTLE).checked_sub(named.known_for).unwrap_or(asked);
+        let from = named.since + SETTLE;
         let heir = match heir {
             Some(known) if known.address == address => {
                 known.from = known.from.min(from);
                 known
             }
             other => {
-                let Named { epoch, known_for, .. } = named;
+                let (epoch, known_for) = (named.epoch, named.since.elapsed());
                 let known = "the sentinels name another primary of Redis";
                 tracing::info!(%address, epoch, ?known_for, "{known}");
                 other.insert(Heir { address: Arc::clone(&address), from })

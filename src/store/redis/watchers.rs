@@ -47,6 +47,8 @@ struct Primary {
     host: String,
     port: u16,
     watch: Watch,
+    /// When it had said so. The question may have been long under way.
+    said: Instant,
 }
 
 /// What was heard in one round.
@@ -89,10 +91,10 @@ impl Watchers {
             (other.watch.epoch, &other.host, other.port)
                 == (best.watch.epoch, &best.host, best.port)
         });
-        let known_for = of_one_mind.map(|primary| primary.watch.known_for).max();
-        let known_for = known_for.filter(|_| !is_behind).unwrap_or_default();
+        let since = of_one_mind.filter_map(|one| one.said.checked_sub(one.watch.known_for)).min();
+        let since = since.filter(|_| !is_behind).unwrap_or_else(Instant::now);
         let (host, port, epoch) = (best.host.clone(), best.port, best.watch.epoch);
-        let named = Named { host, port, epoch, known_for };
+        let named = Named { host, port, epoch, since };
         shared.point(&named, began, &mut self.heir).await?;
         if is_most {
             // Who is cut off from most of them may have to tell another primary later.
@@ -199,5 +201,5 @@ async fn ask(asker: &mut Asker, service: &str) -> Result<Primary, Failure> {
         let text = format!("the sentinel at {} is just changing its mind", asker.address);
         return Err(Failure::new(StoreErrorKind::Unavailable, text));
     }
-    Ok(Primary { host, port, watch })
+    Ok(Primary { host, port, watch, said: Instant::now() })
 }

@@ -23,9 +23,11 @@ local function ask(...)
 end
 
 -- Whether entries of the tenant may be those of another configuration, which stamps them with scopes
--- that this one does not know. A list that was lost says nothing, so they may be.
-local function has_others(list, own)
+-- that this one does not know. A list that was lost says nothing, so they may be; but without a
+-- generation of the tenant nothing of it is valid.
+local function has_others(list, tenant, own)
   local known = ask('GET', list)
+  if type(known) ~= 'string' then return redis.call('EXISTS', tenant) == 1 end
   return known ~= own and known ~= ''
 end
 
@@ -42,7 +44,7 @@ local own = ARGV[4]
 local n = (#KEYS - (own ~= '' and 3 or 0)) / 2
 local pairs_of = {}
 for i = 1, n do pairs_of[i] = {KEYS[i], KEYS[n + i]} end
-local others = own ~= '' and has_others(KEYS[2 * n + 1], own)
+local others = own ~= '' and has_others(KEYS[2 * n + 1], KEYS[2 * n + 3], own)
 local whole = others or own ~= '' and is_there(KEYS[2 * n + 2], ARGV[2])
 if whole then pairs_of[n + 1] = {KEYS[2 * n + 2], KEYS[2 * n + 3]} end
 local time = redis.call('TIME')

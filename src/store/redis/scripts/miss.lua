@@ -39,7 +39,7 @@ local function join(list, tenant, own, keep)
     end
   end
   if #known >= 64 then known = string.rep('\0', 8) end
-  redis.call('SET', list, known .. own, 'PX', 2 * keep)
+  redis.call('SET', list, known .. own, 'PX', math.max(2 * keep, redis.call('PTTL', list)))
   return false, known == ''
 end
 

@@ -25,9 +25,11 @@ end
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
 -- Whether entries of the tenant may be those of another configuration, which stamps them with scopes
--- that this one does not know. A list that was lost says nothing, so they may be.
-local function has_others(list, own)
+-- that this one does not know. A list that was lost says nothing, so they may be; but without a
+-- generation of the tenant nothing of it is valid.
+local function has_others(list, tenant, own)
   local known = ask('GET', list)
+  if type(known) ~= 'string' then return redis.call('EXISTS', tenant) == 1 end
   return known ~= own and known ~= ''
 end
 
@@ -53,7 +55,7 @@ for i = 1, n do
     if i <= generations then moved = moved + 1 end
   end
 end
-if own ~= '' and has_others(KEYS[n + 1], own) then
+if own ~= '' and has_others(KEYS[n + 1], KEYS[n + 2], own) then
   local list, tenant = KEYS[n + 1], KEYS[n + 2]
   local value = ask('GET', tenant)
   local left = redis.call('PTTL', tenant)
