@@ -18,14 +18,16 @@ pub(crate) async fn cache(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
         "strict" => Arc::new(redis.near_cache(NearCache::strict()).connect().await?),
         mode => return Err(format!("MODE={mode} has no store").into()),
     };
-    let cache = Cache::builder(store)
+    let mut builder = Cache::builder(store)
         .namespace("load")
         .tenant(Tenant::header(TENANT))
         .same_for_all_users()
         .route(Route::get("/items/{n}").ttl(settings.ttl).query([""; 0]))
         // Two rules, so two stamps: one item changes, or all of them do.
         .invalidate(On::put("/items/{n}").path("/items/{n}"))
-        .invalidate(On::put("/items").subtree("/items"))
-        .build()?;
-    Ok(cache)
+        .invalidate(On::put("/items").subtree("/items"));
+    if settings.everybody {
+        builder = builder.invalidate(On::put("/everything").all_tenants());
+    }
+    Ok(builder.build()?)
 }

@@ -63,6 +63,8 @@ async fn layered(settings: &Settings, items: Items) -> Result<Router, Box<dyn Er
     let app = Router::new()
         .route("/items/{n}", get(read).put(changed))
         .route("/items", put(changed))
-        .layer(cache.layer());
+        .layer(cache.layer())
+        // Beside what is measured: how many look-ups the near-cache answered so far.
+        .route("/near", get(move || async move { cache.stats().near.to_string() }));
     Ok(app)
 }

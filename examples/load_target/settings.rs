@@ -23,6 +23,9 @@ pub(crate) struct Settings {
     pub(crate) connections: u32,
     /// `MISS_MS`: how long an item takes to be made.
     pub(crate) miss: Duration,
+    /// `EVERYBODY`: whether a rule moves all tenants at once, so that each key has that scope.
+    #[allow(dead_code, reason = "not every server has tenants")]
+    pub(crate) everybody: bool,
     /// `TTL_MS`: for how long an item is fresh.
     pub(crate) ttl: Duration,
 }
@@ -42,6 +45,7 @@ impl Settings {
             redis_url: read("REDIS_URL", "redis://127.0.0.1".to_owned())?,
             connections: read("CONNECTIONS", 1)?,
             miss: Duration::from_millis(read("MISS_MS", 5)?),
+            everybody: read("EVERYBODY", false)?,
             ttl: Duration::from_millis(read("TTL_MS", 3_600_000)?),
         })
     }

@@ -132,8 +132,12 @@ class Server(Process):
 
     def runs(self):
         """How often an item was made."""
+        return self.count("runs")
+
+    def count(self, what):
+        """A number that the server tells of itself."""
         import urllib.request
-        with urllib.request.urlopen(f"{self.url}/runs", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.url}/{what}", timeout=5) as answer:
             return int(answer.read())
 
 

@@ -1,0 +1,94 @@
+//! What was measured, as `scripts/scale` writes it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One run of `scripts/scale`.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Measured {
+    /// On what and when, in rows.
+    pub(crate) machine: Vec<(String, String)>,
+    pub(crate) costs: Costs,
+    pub(crate) memory: Memory,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) cluster: Vec<ClusterRun>,
+}
+
+/// CPU of one operation, in microseconds: of an instance, and of Redis.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Cost {
+    pub(crate) instance: f64,
+    pub(crate) redis: f64,
+    /// What Redis sends for it, in bytes.
+    pub(crate) sent: f64,
+}
+
+/// The costs of all operations.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Costs {
+    /// Serving a request without a cache.
+    pub(crate) bare: Cost,
+    /// A hit that Redis answers.
+    pub(crate) hit: Cost,
+    /// The same with 64 clients at once, whose look-ups go together.
+    pub(crate) hit_together: Cost,
+    /// A hit that the near-cache answers.
+    pub(crate) near_hit: Cost,
+    /// A look-up that finds nothing, the miss script, the handler without its own work, and the fill.
+    pub(crate) miss: Cost,
+    /// A write: its response, and the script that moves one scope.
+    pub(crate) write: Cost,
+    /// One move, told to one near-cache.
+    pub(crate) told: Cost,
+    /// A second of an instance with a near-cache that nobody asks.
+    pub(crate) idle: Cost,
+}
+
+/// What Redis keeps, in bytes, by what it is.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Memory {
+    /// The size of the responses' bodies.
+    pub(crate) body: f64,
+    /// By what is kept: an entry, a generation, …
+    pub(crate) kept: BTreeMap<String, f64>,
+    /// What a key costs altogether, by the growth of the server: with a scope of its own.
+    pub(crate) key: f64,
+}
+
+/// A run with several instances and mixed traffic.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Check {
+    pub(crate) near: bool,
+    pub(crate) instances: u32,
+    /// How many keys are asked for again and again.
+    pub(crate) keys: u32,
+    pub(crate) seconds: f64,
+    pub(crate) requests: f64,
+    pub(crate) writes: f64,
+    /// Reads of keys that nobody has asked for before.
+    pub(crate) fresh: f64,
+    /// How often the handler ran.
+    pub(crate) runs: f64,
+    /// How often Redis was asked for an entry.
+    pub(crate) lookups: f64,
+    /// Seconds of CPU of all instances, and of Redis.
+    pub(crate) instance_cpu: f64,
+    pub(crate) redis_cpu: f64,
+}
+
+/// A run of many tenants, on one server or a cluster.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ClusterRun {
+    pub(crate) nodes: u32,
+    /// Whether some rule moves all tenants at once.
+    pub(crate) everybody: bool,
+    pub(crate) tenants: u32,
+    pub(crate) requests: f64,
+    pub(crate) seconds: f64,
+    /// How many tenants are on another node than the scope of all tenants, if there is one.
+    pub(crate) apart: f64,
+    /// Seconds of CPU of each node.
+    pub(crate) cpu: Vec<f64>,
+    pub(crate) instance_cpu: f64,
+}
