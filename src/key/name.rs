@@ -88,13 +88,13 @@ impl Space {
     /// The name of the generation of all that the tenant has.
     #[must_use]
     pub fn whole_tenant(&self) -> String {
-        format!("{}tenant", self.prefix('g'))
+        format!("{}{TENANT}", self.prefix('g'))
     }
 
     /// The name of its fence.
     #[must_use]
     pub fn whole_tenant_fence(&self) -> String {
-        format!("{}tenant", self.prefix('f'))
+        format!("{}{TENANT}", self.prefix('f'))
     }
 
     /// The name of the list of configurations that may have entries of the tenant.

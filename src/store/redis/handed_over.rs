@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::node::Node;
 use super::nodes::{Map, Shared};
-use super::script::{Call, Script};
+use super::scopes::moving;
 use crate::store::types::nonce;
 
 /// How many calls are sent at once.
@@ -69,11 +69,8 @@ impl Shared {
 async fn move_each(node: &Node, names: &[String]) -> Result<(), Failure> {
     let mut link = node.sure().link().await?;
     let nonces: Vec<[u8; 8]> = names.iter().map(|_| nonce()).collect();
-    let calls = names.iter().zip(&nonces).map(|(name, nonce)| Call {
-        script: Script::Move,
-        keys: vec![name],
-        args: vec![nonce, b"hard", b"1", b""],
-    });
-    let calls: Vec<Call<'_>> = calls.collect();
+    let names: Vec<[&str; 1]> = names.iter().map(|name| [name.as_str()]).collect();
+    let jobs: Vec<_> = names.iter().map(|name| moving(name)).collect();
+    let calls: Vec<_> = jobs.iter().zip(&nonces).map(|(job, nonce)| job.call(nonce)).collect();
     link.together(Vec::new(), &calls).await.map(drop)
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::failure::Failure;
-use crate::key::{ScopeNames, Space, TENANT};
+use crate::key::{ScopeNames, Space};
 use crate::store::StoreErrorKind;
 
 /// For how long a tenant is remembered at least, and at most twice as long. Three times what may pass
@@ -79,13 +79,11 @@ impl Lately {
                 spans.this.namespaces.insert(namespace.into());
             }
         }
-        let may_move = !scopes.generations().is_empty()
+        // With a configuration the whole tenant may move beside them.
+        let is_of_tenant = !scopes.generations().is_empty()
             || scopes.has_epochs()
             || scopes.configuration().is_some();
-        if !may_move {
-            return Ok(());
-        }
-        self.note_tenant(scopes.space())
+        if is_of_tenant { self.note_tenant(scopes.space()) } else { Ok(()) }
     }
 
     /// Forgets what is old enough, if it is time to.
@@ -103,7 +101,7 @@ impl Lately {
         let tenants: HashSet<&Space> = spans.this.tenants.union(&spans.last.tenants).collect();
         let namespaces: HashSet<&Box<str>> =
             spans.this.namespaces.union(&spans.last.namespaces).collect();
-        let tenants = tenants.into_iter().map(|space| format!("{}{TENANT}", space.prefix('g')));
+        let tenants = tenants.into_iter().map(Space::whole_tenant);
         tenants.chain(namespaces.into_iter().map(|name| Space::all_tenants(name))).collect()
     }
 }

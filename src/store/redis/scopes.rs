@@ -256,8 +256,13 @@ impl<'a> Moving<'a> {
     }
 }
 
+/// Moves these generations, which are in one slot, and nothing beside them.
+pub(super) fn moving<'a>(names: &'a [&'a str]) -> Job<'a> {
+    Moving { names, generations: names.len(), whole: None }.job(b"hard")
+}
+
 /// A call of a script whose first argument is a nonce.
-struct Job<'a> {
+pub(super) struct Job<'a> {
     script: Script,
     keys: Vec<&'a str>,
     /// The others.
@@ -265,7 +270,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn call<'b>(&'b self, nonce: &'b [u8; 8]) -> Call<'b> {
+    pub(super) fn call<'b>(&'b self, nonce: &'b [u8; 8]) -> Call<'b> {
         let args = std::iter::once(&nonce[..]).chain(self.args.iter().map(Vec::as_slice));
         Call { script: self.script, keys: self.keys.clone(), args: args.collect() }
     }

@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use super::failure::Failure;
 use super::node::Node;
 use super::nodes::Shared;
-use super::script::{Call, Script};
+use super::scopes::moving;
 use crate::store::StoreErrorKind;
 use crate::store::types::nonce;
 
@@ -185,10 +185,8 @@ impl Shared {
         }
         let mut link = node.sure().link().await?;
         for batch in names.chunks(BATCH) {
-            let (nonce, count) = (nonce(), batch.len().to_string());
-            let keys = batch.iter().map(String::as_str).collect();
-            let args = vec![&nonce[..], b"hard", count.as_bytes(), b""];
-            link.call(&Call { script: Script::Move, keys, args }).await?;
+            let batch: Vec<&str> = batch.iter().map(String::as_str).collect();
+            link.call(&moving(&batch).call(&nonce())).await?;
         }
         Ok(())
     }
