@@ -17,15 +17,18 @@ use crate::store::types::nonce;
 const BATCH: usize = 100;
 
 impl Shared {
-    /// Notes what is to be moved once more by those who serve its slot on one map, and did not on the
-    /// other.
+    /// Notes what is to be moved once more by those who serve its slot on one map, and were no primaries
+    /// on the other. From primary to primary slots move in peace, with all that is in them.
     pub(super) fn hand_over(&self, was: &Map, is: &Map) {
         if was.nodes.is_empty() {
             return;
         }
-        let address = |map: &Map, name: &str| map.node_of(name).map(|node| node.address().clone());
         let mut names = self.lately.names();
-        names.retain(|name| address(was, name) != address(is, name));
+        names.retain(|name| {
+            is.node_of(name).is_none_or(|node| {
+                was.nodes.iter().all(|primary| primary.address() != node.address())
+            })
+        });
         self.overdue.lock().extend(names);
     }
 

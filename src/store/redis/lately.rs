@@ -109,6 +109,7 @@ impl Lately {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::Fingerprint;
 
     fn space(tenant: &str) -> Space {
         Space::new(&"gym".into(), tenant)
@@ -146,6 +147,10 @@ mod tests {
         assert_eq!(lately.names(), ["gym:a:all"]);
         lately.note(&ScopeNames::groups(&space("5"), ["a"])).unwrap();
         assert_eq!(sorted(&lately), ["gym:a:all", "gym:g:{5}:tenant"]);
+        // Beside all tenants the whole one moves, if another configuration has entries of it.
+        scopes.set_configuration(Some(Fingerprint::of("one")));
+        lately.note(&scopes).unwrap();
+        assert_eq!(lately.names().len(), 3);
     }
 
     #[test]
