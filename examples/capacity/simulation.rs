@@ -267,7 +267,7 @@ mod tests {
         let all = simulate(&Fleet { writes: 20.0, span: 4000, whole_tenants: true, ..fleet() }, 3);
         let ratio = all.runs / one.runs;
         assert!((16.0..21.0).contains(&ratio), "{ratio}");
-        assert_eq!(all.told, one.told, "one generation moves, whatever it covers");
+        assert!((all.told - one.told).abs() < 1e-9, "one generation moves, whatever it covers");
     }
 
     #[test]
