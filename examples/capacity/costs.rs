@@ -9,7 +9,7 @@ use serde::Deserialize;
 pub(crate) struct Measured {
     /// On what and when, in rows.
     pub(crate) machine: Vec<(String, String)>,
-    pub(crate) costs: Costs,
+    pub(crate) costs: Loads,
     pub(crate) memory: Memory,
     pub(crate) checks: Vec<Check>,
     pub(crate) cluster: Vec<ClusterRun>,
@@ -24,6 +24,32 @@ pub(crate) struct Cost {
     pub(crate) sent: f64,
 }
 
+/// The costs at two loads, which are the ends of what there is between them.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Loads {
+    /// Of requests that come one by one: each wakes the instance, and Redis.
+    pub(crate) apart: Costs,
+    /// Of 64 clients at once, whose commands go together.
+    pub(crate) together: Costs,
+}
+
+/// One of the two loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Load {
+    Apart,
+    Together,
+}
+
+impl Loads {
+    pub(crate) fn of(&self, load: Load) -> &Costs {
+        match load {
+            Load::Apart => &self.apart,
+            Load::Together => &self.together,
+        }
+    }
+}
+
 /// The costs of all operations.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Costs {
@@ -31,14 +57,18 @@ pub(crate) struct Costs {
     pub(crate) bare: Cost,
     /// A hit that Redis answers.
     pub(crate) hit: Cost,
-    /// The same with 64 clients at once, whose look-ups go together.
-    pub(crate) hit_together: Cost,
     /// A hit that the near-cache answers.
     pub(crate) near_hit: Cost,
     /// A look-up that finds nothing, the miss script, the handler without its own work, and the fill.
     pub(crate) miss: Cost,
     /// A write: its response, and the script that moves one scope.
     pub(crate) write: Cost,
+    /// On an instance with a near-cache, among its hits: a look-up that Redis answers.
+    pub(crate) near_look_up: Cost,
+    /// The same as `miss` there, without what near-caches are told.
+    pub(crate) near_miss: Cost,
+    /// The same as `write` there, without what near-caches are told.
+    pub(crate) near_write: Cost,
     /// One move, told to one near-cache.
     pub(crate) told: Cost,
     /// A second of an instance with a near-cache that nobody asks.
@@ -59,6 +89,8 @@ pub(crate) struct Memory {
 /// A run with several instances and mixed traffic.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Check {
+    /// With which of the costs it is compared.
+    pub(crate) load: Load,
     pub(crate) near: bool,
     pub(crate) instances: u32,
     /// How many keys are asked for again and again.

@@ -58,7 +58,9 @@ impl Limit {
     pub(crate) fn turn(self, near: bool) -> &'static str {
         match (self, near) {
             (Self::RedisCore | Self::Network, false) => "a near-cache; then more primaries",
-            (Self::RedisCore, true) => "a longer `liveness`; more primaries; fewer, coarser writes",
+            (Self::RedisCore, true) => {
+                "each tenant on few instances; a longer `liveness`; more primaries"
+            }
             (Self::Network, true) => "more primaries; smaller entries",
             (Self::Instance, _) => "more instances",
             (Self::Clients, _) => "`maxclients`, fewer connections an instance",
@@ -82,11 +84,16 @@ pub(crate) fn need(
     let redis_hits = rates.lookups - rates.runs;
     let listeners = if near { instances } else { 0.0 };
     let told = rates.told * listeners;
+    let [hit, miss, write] = if near {
+        [costs.near_look_up, costs.near_miss, costs.near_write]
+    } else {
+        [costs.hit, costs.miss, costs.write]
+    };
     let each = |of: fn(&crate::costs::Cost) -> f64| {
         rates.near_hits * of(&costs.near_hit)
-            + redis_hits * of(&costs.hit)
-            + rates.runs * of(&costs.miss)
-            + rates.writes * of(&costs.write)
+            + redis_hits * of(&hit)
+            + rates.runs * of(&miss)
+            + rates.writes * of(&write)
             + told * of(&costs.told)
             + listeners * primaries * of(&costs.idle)
     };
@@ -169,10 +176,12 @@ mod tests {
         Costs {
             bare: cost(10.0, 0.0, 0.0),
             hit: cost(30.0, 5.0, 1500.0),
-            hit_together: cost(20.0, 3.0, 1500.0),
             near_hit: cost(15.0, 0.0, 0.0),
             miss: cost(100.0, 30.0, 300.0),
             write: cost(40.0, 10.0, 10.0),
+            near_look_up: cost(40.0, 6.0, 1500.0),
+            near_miss: cost(110.0, 30.0, 300.0),
+            near_write: cost(50.0, 10.0, 10.0),
             told: cost(2.0, 1.0, 60.0),
             idle: cost(100.0, 200.0, 4000.0),
         }

@@ -1,6 +1,6 @@
 //! The fleets that are worked out: sizes, and storms.
 
-use crate::costs::{Cost, Costs};
+use crate::costs::{Cost, Costs, Loads};
 use crate::model::{Limit, Need, Use, need};
 use crate::simulation::{Fleet, Rates, simulate};
 
@@ -9,24 +9,32 @@ const SEED: u64 = 20_261_124;
 
 /// A fleet, what happens in it, and what it needs.
 pub(crate) struct Plan {
-    /// How old a proof of the feed's life may be, in seconds.
-    pub(crate) liveness: f64,
+    /// What is set so that it needs less, for people.
+    pub(crate) with: &'static str,
     pub(crate) fleet: Fleet,
     pub(crate) rates: Rates,
+    /// With requests that come one by one, which is the most it can need.
+    pub(crate) apart: Side,
+    /// With all that go together, which is the least.
+    pub(crate) together: Side,
+}
+
+/// What is needed at one end.
+pub(crate) struct Side {
     /// On one primary.
     pub(crate) alone: Need,
     /// What runs out first there, and by how much it is used.
     pub(crate) first: Use,
-    /// How many primaries carry it, and what is used most then.
+    /// How many primaries carry it.
     pub(crate) primaries: f64,
+    /// What is used most on so many.
     pub(crate) then: Use,
 }
 
-impl Plan {
-    fn of(costs: &Costs, fleet: Fleet, liveness: f64) -> Self {
+impl Side {
+    fn of(costs: &Costs, fleet: &Fleet, rates: &Rates, liveness: f64) -> Self {
         let costs = &asked_less(costs, liveness);
-        let rates = simulate(&fleet, SEED);
-        let on = |primaries| need(costs, &rates, fleet.instances, primaries, fleet.near);
+        let on = |primaries| need(costs, rates, fleet.instances, primaries, fleet.near);
         let alone = on(1.0);
         // Each primary is asked by each near-cache for its life, so more of them cost more.
         let mut primaries = 1.0;
@@ -34,17 +42,27 @@ impl Plan {
             primaries = on(primaries).primaries().max(primaries);
         }
         let (first, then) = (alone.uses(1.0)[0], on(primaries).uses(primaries)[0]);
-        Self { liveness, fleet, rates, alone, first, primaries, then }
-    }
-
-    /// What to turn first, if anything must be.
-    pub(crate) fn turn(&self) -> &'static str {
-        let (limit, used) = self.first;
-        if used < crate::model::PLANNED { "nothing" } else { limit.turn(self.fleet.near) }
+        Self { alone, first, primaries, then }
     }
 
     pub(crate) fn is_over(&self) -> bool {
         self.first.1 >= 1.0
+    }
+}
+
+impl Plan {
+    /// `liveness` is how old a proof of the feed's life may be, in seconds.
+    fn of(costs: &Loads, fleet: Fleet, liveness: f64, with: &'static str) -> Self {
+        let rates = simulate(&fleet, SEED);
+        let side = |costs| Side::of(costs, &fleet, &rates, liveness);
+        let (apart, together) = (side(&costs.apart), side(&costs.together));
+        Self { with, fleet, rates, apart, together }
+    }
+
+    /// What to turn first, if anything must be.
+    pub(crate) fn turn(&self) -> &'static str {
+        let (limit, used) = self.apart.first;
+        if used < crate::model::PLANNED { "nothing" } else { limit.turn(self.fleet.near) }
     }
 }
 
@@ -63,7 +81,7 @@ const EACH: f64 = 10_000.0;
 const SIZES: [usize; 5] = [1, 4, 10, 100, 1000];
 
 /// Sizes, for each kind of cache and each share of writes: a hundredth and a thousandth.
-pub(crate) fn sizes(costs: &Costs) -> Vec<Plan> {
+pub(crate) fn sizes(costs: &Loads) -> Vec<Plan> {
     let mut plans = Vec::new();
     for near in [false, true] {
         for share in [0.01, 0.001] {
@@ -79,12 +97,16 @@ pub(crate) fn sizes(costs: &Costs) -> Vec<Plan> {
                     written_tenants: 200,
                     whole_tenants: false,
                     near,
+                    spread: instances,
                     handler: 5,
                     span: if instances > 100 { 200 } else { 1000 },
                 };
-                plans.push(Plan::of(costs, fleet, 1.0));
-                if near && instances == 1000 {
-                    plans.push(Plan::of(costs, fleet, 5.0));
+                plans.push(Plan::of(costs, fleet, 1.0, ""));
+                if near && instances >= 100 {
+                    plans.push(Plan::of(costs, fleet, 5.0, ", `liveness` 5 s"));
+                    let fleet = Fleet { spread: 10, ..fleet };
+                    let with = ", `liveness` 5 s, each tenant on 10 instances";
+                    plans.push(Plan::of(costs, fleet, 5.0, with));
                 }
             }
         }
@@ -94,7 +116,7 @@ pub(crate) fn sizes(costs: &Costs) -> Vec<Plan> {
 
 /// Storms: writes on few or many tenants of a fleet of a hundred instances and a million reads a
 /// second, each of which moves one key or all keys of its tenant.
-pub(crate) fn storms(costs: &Costs) -> Vec<Plan> {
+pub(crate) fn storms(costs: &Loads) -> Vec<Plan> {
     let mut plans = Vec::new();
     for whole_tenants in [false, true] {
         for (writes, written_tenants) in
@@ -109,10 +131,11 @@ pub(crate) fn storms(costs: &Costs) -> Vec<Plan> {
                 written_tenants,
                 whole_tenants,
                 near: true,
+                spread: 100,
                 handler: 20,
                 span: 1000,
             };
-            plans.push(Plan::of(costs, fleet, 1.0));
+            plans.push(Plan::of(costs, fleet, 1.0, ""));
         }
     }
     plans

@@ -48,6 +48,8 @@ pub(crate) struct Fleet {
     /// A write moves all keys of its tenant, and not one.
     pub(crate) whole_tenants: bool,
     pub(crate) near: bool,
+    /// How many instances the reads of one tenant go to.
+    pub(crate) spread: usize,
     /// For how long the handler runs, in milliseconds.
     pub(crate) handler: u32,
     /// For how long all this is, in milliseconds.
@@ -57,6 +59,11 @@ pub(crate) struct Fleet {
 impl Fleet {
     fn keys(&self) -> usize {
         self.tenants * self.keys_per_tenant
+    }
+
+    /// One of the instances that the key's tenant is read by. Neighbours have others, as far as there are.
+    fn instance(&self, key: usize, turn: usize) -> usize {
+        (key / self.keys_per_tenant * self.spread + turn) % self.instances
     }
 
     /// How often one key moves, in a second.
@@ -116,8 +123,9 @@ pub(crate) fn simulate(fleet: &Fleet, seed: u64) -> Rates {
     for key in 0..keys {
         let moves = fleet.moves_of(key);
         stored[key] = u32::from(random.unit() < Fleet::share(reads_of_key, moves));
-        let share = Fleet::share(reads_of_key / fleet.instances as f64, moves);
-        for instance in 0..if fleet.near { fleet.instances } else { 0 } {
+        let share = Fleet::share(reads_of_key / fleet.spread as f64, moves);
+        for turn in 0..if fleet.near { fleet.spread } else { 0 } {
+            let instance = fleet.instance(key, turn);
             near[instance * keys + key] = u32::from(stored[key] == 1 && random.unit() < share);
         }
     }
@@ -161,7 +169,8 @@ pub(crate) fn simulate(fleet: &Fleet, seed: u64) -> Rates {
                 continue;
             }
             count.reads += 1.0;
-            let (key, instance) = (random.below(keys), random.below(fleet.instances));
+            let key = random.below(keys);
+            let instance = fleet.instance(key, random.below(fleet.spread));
             let present = version[key];
             if fleet.near && near[instance * keys + key] == present {
                 count.near_hits += 1.0;
@@ -224,6 +233,7 @@ mod tests {
             written_tenants: 10,
             whole_tenants: false,
             near: true,
+            spread: 10,
             handler: 5,
             span: 1000,
         }
@@ -259,6 +269,17 @@ mod tests {
         let lookups = (rates.lookups - rates.waited) / rates.writes;
         // Each instance reads each key 50 times a second, so all of them come again before it moves.
         assert!((9.0..12.0).contains(&lookups), "{lookups}");
+    }
+
+    #[test]
+    fn fewer_instances_a_tenant_hit_more() {
+        let hits = |spread| {
+            let rates = simulate(&Fleet { instances: 100, spread, writes: 1000.0, ..fleet() }, 3);
+            rates.near_hits / rates.reads
+        };
+        // Between a move of a key and the next there are 100 reads of it, on so many instances.
+        assert!((0.45..0.55).contains(&hits(100)), "{}", hits(100));
+        assert!((0.88..0.95).contains(&hits(10)), "{}", hits(10));
     }
 
     #[test]

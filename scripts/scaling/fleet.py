@@ -4,8 +4,10 @@ import http.client
 import json
 import re
 import select
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -66,18 +68,31 @@ class Watch:
         return used
 
 
-FRESH = [1_000_000]
+# Of the items that are read, and of as many that nobody reads.
+READ, UNREAD = 1000, 500
+
+# Requests that come one by one: some 1,500 a second, whom others seldom meet. And as many at once as a
+# core can take, whose commands go together.
+APART = {"clients": 8, "pause": 5}
+TOGETHER = {"clients": 64, "pause": 0}
 
 
-def drive(servers, seconds, keys=100, writes=0, fresh=0, clients=4, tenants=1):
-    """Drives each server with a client of its own, at once, and answers what they sent together."""
+def new_items():
+    """A number after which there are some that nobody has asked for."""
+    new_items.last += 10_000_000
+    return new_items.last
+
+
+new_items.last = 1_000_000
+
+
+def drive(servers, seconds, keys=100, writes=0, fresh=0, clients=4, pause=0, tenants=1, written=READ, first=None):
+    """Drives each server with a wrk of its own, at once, and answers what they sent together."""
     running = []
     for server in servers:
-        # Numbers that nobody has asked for.
-        FRESH[0] += 10_000_000
         running.append(subprocess.Popen(
             ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s", "--timeout", "5s",
-             "-s", str(MIX), server.url, "--", *map(str, (keys, writes, fresh, FRESH[0], tenants))],
+             "-s", str(MIX), server.url, "--", *map(str, (keys, writes, fresh, first or new_items(), tenants, pause, written))],
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
     total = {}
     for child in running:
@@ -126,18 +141,20 @@ class Node(Redis):
         self.port = free_port()
         while self.port > 55_000:
             self.port = free_port()
-        folder = Path(__file__).resolve().parents[2] / "target" / "scale" / f"node-{self.port}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "nodes.conf").unlink(missing_ok=True)
+        self.folder = tempfile.mkdtemp(prefix="node-")
         self.url = f"redis://127.0.0.1:{self.port}"
         Process.__init__(self, [
             "redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "",
-            "--appendonly", "no", "--cluster-enabled", "yes", "--dir", folder,
+            "--appendonly", "no", "--cluster-enabled", "yes", "--dir", self.folder,
             "--loglevel", "warning",
         ], ALL)
         self.wait_for(self.port)
         self.socket = socket.create_connection(("127.0.0.1", self.port))
         self.reader = self.socket.makefile("rb")
+
+    def end(self):
+        super().end()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def cluster(count):

@@ -1,8 +1,9 @@
 -- Requests for items at random, some of them new ones, and some writes; at the end what was sent, as one
 -- line of JSON. Arguments: how many items are asked for again and again, of how many requests in a
--- thousand are writes and new items, the number of the first new one, and how many tenants there are.
+-- thousand are writes and new items, the number of the first new one, how many tenants there are,
+-- how many milliseconds a client waits before a request, on average, and where the written items begin.
 local threads = {}
-local keys, share_writes, share_fresh, tenants, next_fresh
+local keys, share_writes, share_fresh, tenants, next_fresh, pause, written
 writes, fresh = 0, 0
 
 function setup(thread)
@@ -12,7 +13,13 @@ end
 function init(args)
     keys, share_writes, share_fresh = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
     next_fresh, tenants = tonumber(args[4]), tonumber(args[5])
+    pause, written = tonumber(args[6]), tonumber(args[7])
     math.randomseed(next_fresh)
+    if pause > 0 then
+        function delay()
+            return math.random(0, 2 * pause)
+        end
+    end
 end
 
 function request()
@@ -21,7 +28,7 @@ function request()
     local kind = math.random(1000)
     if kind <= share_writes then
         writes = writes + 1
-        return wrk.format("PUT", "/items/" .. (1000 + math.random(keys)), headers)
+        return wrk.format("PUT", "/items/" .. (written + math.random(keys)), headers)
     elseif kind <= share_writes + share_fresh then
         fresh = fresh + 1
         next_fresh = next_fresh + 1
