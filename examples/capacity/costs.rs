@@ -91,6 +91,8 @@ pub(crate) struct Memory {
 pub(crate) struct Check {
     /// With which of the costs it is compared.
     pub(crate) load: Load,
+    /// For how long a request takes, in whole milliseconds, by how many there are at once.
+    pub(crate) latency: u32,
     pub(crate) near: bool,
     pub(crate) instances: u32,
     /// How many keys are asked for again and again.

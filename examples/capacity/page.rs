@@ -133,7 +133,7 @@ fn push_checks(measured: &Measured, page: &mut String) {
     page.push_str(
         "\n## The model and the runs (measured)\n\nThe model adds up the costs of the same load, each as often as it occurs. Of 1,000 requests 30 are of new keys and 20 are writes; \
          each instance has as many clients as when the costs were measured, so there is more of everything the more instances there are. The last column compares how often Redis was asked with what the simulation \
-         says for such a fleet: it knows the rates and nothing else.\n\n\
+         says for such a fleet: it knows the rates and how long requests take, and nothing else.\n\n\
          | load | cache | instances | requests | near hits | hits by Redis | misses | writes | instance CPU s, model | measured | off | Redis CPU s, model | measured | off | look-ups, simulated to measured |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
@@ -194,7 +194,7 @@ fn simulated_lookups(check: &Check) -> f64 {
         whole_tenants: false,
         near: check.near,
         spread: check.instances as usize,
-        handler: 1,
+        handler: check.latency,
         span: (check.seconds * 1000.0) as u32,
     };
     simulate(&fleet, 1).lookups * check.seconds + check.fresh
@@ -332,6 +332,7 @@ const END: &str = "
 - Polls of those who wait for another instance's run: one look-up each 3 to 60 ms for each instance and key that waits.
 - Keys that are not all as likely. Where some are asked for more, near-caches hold them and the share of near hits is higher;
   a single key or tenant that is asked for most is on one primary.
+- Names that share a place in what a near-cache remembers of moves, of 262,144 places: each move drops what shares it.
 - Evictions, variants, groups (two round trips), fences (two more scripts), and replicas.
 ";
 

@@ -65,13 +65,13 @@ def costs(seconds, resting_seconds=2):
         one["bare"] = alike(bare, False)
         one["hit"] = alike(layered, True)
         one["near_hit"] = alike(near, False)
-        one["write"] = beyond(one["hit"], "writes", layered, writes=100)
+        one["write"] = beyond(one["hit"], "writes", layered, writes=200)
         first = new_items()
-        one["miss"] = beyond(one["hit"], "fresh", layered, fresh=100, first=first)
+        one["miss"] = beyond(one["hit"], "fresh", layered, fresh=200, first=first)
         # The same items, of which the near-cache knows nothing yet.
-        one["near_look_up"] = beyond(one["near_hit"], "fresh", near, fresh=50, first=first)
-        one["near_miss"] = beyond(one["near_hit"], "fresh", near, fresh=50)
-        one["near_write"] = beyond(one["near_hit"], "writes", near, writes=50)
+        one["near_look_up"] = beyond(one["near_hit"], "fresh", near, fresh=100, first=first)
+        one["near_miss"] = beyond(one["near_hit"], "fresh", near, fresh=100)
+        one["near_write"] = beyond(one["near_hit"], "writes", near, writes=100)
         one["told"] = told(layered, near, redis, resting, seconds, clients)
         for name in ("near_miss", "near_write"):
             # Each is told to the one near-cache that there is.
@@ -158,8 +158,9 @@ def check(near, instances, seconds, load):
                        for what, before in zip(("runs", "near"), told, strict=True))
     for process in (*servers, redis):
         process.end()
+    latency = clients["clients"] * instances * used["seconds"] * 1000 / sent["requests"] - clients["pause"]
     return {
-        "load": load, "near": near, "instances": instances, "keys": keys, "seconds": used["seconds"],
+        "latency": max(1, round(latency)), "load": load, "near": near, "instances": instances, "keys": keys, "seconds": used["seconds"],
         "requests": sent["requests"], "writes": sent["writes"], "fresh": sent["fresh"], "runs": runs,
         "lookups": sent["requests"] - sent["writes"] - near_hits, "instance_cpu": sum(used["servers"]),
         "redis_cpu": sum(used["redis"]),
