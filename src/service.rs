@@ -73,6 +73,11 @@ where
         let admission = flow::admit(shared, &parts, has_content(&parts, &body), prefix, matched);
         let mut request = Request::from_parts(parts, body);
         let span = admission.span();
+        let mark = admission.route().map(|route| {
+            // Now that the tenant and the key have been read. Variants are told apart by what is left.
+            route.removed.remove_from(request.headers_mut());
+            Mark::of(shared)
+        });
         let (admission, seen) = match admission {
             Admission::Read(mut read) => {
                 match span.in_scope(|| flow::at_once(shared, &mut read, request.headers())) {
@@ -87,11 +92,6 @@ where
             }
             other => (other, None),
         };
-        let mark = admission.route().map(|route| {
-            // Now that the tenant and the key have been read.
-            route.removed.remove_from(request.headers_mut());
-            Mark::of(shared)
-        });
         let shared = Arc::clone(shared);
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
