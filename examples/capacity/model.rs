@@ -1,6 +1,6 @@
 //! From what operations cost to what a fleet needs.
 
-use crate::costs::{Check, Costs, Memory};
+use crate::costs::{Check, Cost, Costs, Memory};
 use crate::simulation::Rates;
 
 /// Bits that a network card of a Redis host carries in a second.
@@ -85,11 +85,11 @@ pub(crate) fn need(
     let listeners = if near { instances } else { 0.0 };
     let told = rates.told * listeners;
     let [hit, miss, write] = if near {
-        [costs.near_look_up, costs.near_miss, costs.near_write]
+        [look_up(costs, rates.lookups / rates.reads), costs.near_miss, costs.near_write]
     } else {
         [costs.hit, costs.miss, costs.write]
     };
-    let each = |of: fn(&crate::costs::Cost) -> f64| {
+    let each = |of: fn(&Cost) -> f64| {
         rates.near_hits * of(&costs.near_hit)
             + redis_hits * of(&hit)
             + rates.runs * of(&miss)
@@ -105,6 +105,20 @@ pub(crate) fn need(
         instance_cores: each(|cost| cost.instance) / 1e6 / instances,
         hearing_cores: hearing / 1e6,
         clients: instances * (CONNECTIONS + if near { 1.0 } else { 0.0 }),
+    }
+}
+
+/// A look-up of an instance with a near-cache that asks for this share of its reads. Those of one
+/// moment go together, and together cost about what one does, so the fewer there are the more each costs;
+/// up to what was measured of those that are few.
+fn look_up(costs: &Costs, share: f64) -> Cost {
+    // Without reads it is not a number, which `min` passes over.
+    let least = |hit: f64, alone: f64| alone.min(hit / share);
+    let (hit, alone) = (costs.hit, costs.near_look_up);
+    Cost {
+        instance: least(hit.instance, alone.instance),
+        redis: least(hit.redis, alone.redis),
+        sent: alone.sent,
     }
 }
 
@@ -148,12 +162,8 @@ pub(crate) fn predicted(costs: &Costs, check: &Check) -> (f64, f64) {
     (need.instance_cores * f64::from(check.instances), need.redis_cores)
 }
 
-fn times(cost: crate::costs::Cost, by: f64) -> crate::costs::Cost {
-    crate::costs::Cost {
-        instance: cost.instance * by,
-        redis: cost.redis * by,
-        sent: cost.sent * by,
-    }
+fn times(cost: Cost, by: f64) -> Cost {
+    Cost { instance: cost.instance * by, redis: cost.redis * by, sent: cost.sent * by }
 }
 
 /// By how much a prediction is off, as a part of what was measured.
@@ -169,7 +179,6 @@ pub(crate) fn keys_in(memory: &Memory, bytes: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::costs::Cost;
 
     fn costs() -> Costs {
         let cost = |instance, redis, sent| Cost { instance, redis, sent };
@@ -196,6 +205,15 @@ mod tests {
         let rates = Rates { lookups: 0.0, near_hits: 1e5, ..rates };
         let with = need(&costs(), &rates, 10, 1.0, true);
         assert!((with.redis_cores - 0.002).abs() < 1e-9, "ten that listen: {with:?}");
+    }
+
+    #[test]
+    fn look_ups_cost_less_the_more_of_them_there_are() {
+        let redis = |share| look_up(&costs(), share).redis;
+        assert!((redis(1.0) - 5.0).abs() < 1e-9, "as without a near-cache");
+        assert!((redis(0.9) - 5.0 / 0.9).abs() < 1e-9);
+        assert!((redis(0.1) - 6.0).abs() < 1e-9, "as measured of few");
+        assert!((redis(f64::NAN) - 6.0).abs() < 1e-9);
     }
 
     #[test]

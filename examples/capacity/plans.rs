@@ -44,10 +44,6 @@ impl Side {
         let (first, then) = (alone.uses(1.0)[0], on(primaries).uses(primaries)[0]);
         Self { alone, first, primaries, then }
     }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.first.1 >= 1.0
-    }
 }
 
 impl Plan {
@@ -57,6 +53,13 @@ impl Plan {
         let side = |costs| Side::of(costs, &fleet, &rates, liveness);
         let (apart, together) = (side(&costs.apart), side(&costs.together));
         Self { with, fleet, rates, apart, together }
+    }
+
+    /// By how much of what runs out first is used on one primary: by the costs together, and apart.
+    pub(crate) fn first_used(&self) -> (f64, f64) {
+        let (limit, used) = self.apart.first;
+        let together = self.together.alone.uses(1.0).into_iter().find(|(other, _)| *other == limit);
+        (together.map_or(0.0, |(_, used)| used), used)
     }
 
     /// What to turn first, if anything must be.

@@ -279,7 +279,8 @@ mod tests {
         };
         // Between a move of a key and the next there are 100 reads of it, on so many instances.
         assert!((0.45..0.55).contains(&hits(100)), "{}", hits(100));
-        assert!((0.88..0.95).contains(&hits(10)), "{}", hits(10));
+        // Of them 10 on each of ten, less those that come while the handler runs.
+        assert!((0.85..0.92).contains(&hits(10)), "{}", hits(10));
     }
 
     #[test]
