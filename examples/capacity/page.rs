@@ -161,7 +161,8 @@ fn push_checks(measured: &Measured, page: &mut String) {
     }
     let _ = writeln!(
         page,
-        "\nHalf of the predictions are at most {} off for the instances and {} for Redis, and all at most {} and {}.",
+        "\nHalf of the predictions are at most {} off for the instances and {} for Redis, and all at most {} and {}. Apart, Redis is \
+         predicted too high for several instances: what they ask begins to go together.",
         percent(far_off(measured, false, 2)),
         percent(far_off(measured, true, 2)),
         percent(far_off(measured, false, 1)),
@@ -291,7 +292,8 @@ fn push_feed(measured: &Measured, page: &mut String) {
         let idle = of(instances) * measured.costs.apart.idle.redis / 1e6;
         let _ = writeln!(
             page,
-            "| {instances} | {} | {} | {} |",
+            "| {} | {} | {} | {} |",
+            figure_whole(of(instances)),
             whole_range(writes, most),
             limit.as_str(),
             percent(idle)
