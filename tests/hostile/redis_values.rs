@@ -133,6 +133,16 @@ async fn a_huge_value_is_removed_when_it_is_read() {
 /// whose replies stand behind it on the connection: an outage of the whole cache by one value.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_huge_value_that_can_not_be_read_in_time_is_removed_too() {
+    a_huge_value_is_removed_among(0).await;
+}
+
+/// Where it is asked for together with others, none of them comes in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_huge_value_is_removed_where_many_ask_at_once() {
+    a_huge_value_is_removed_among(24).await;
+}
+
+async fn a_huge_value_is_removed_among(others: u32) {
     use crate::support::fault_proxy::Mode;
     let server = RedisServer::start();
     let proxy = FaultProxy::before(server.port());
@@ -146,6 +156,16 @@ async fn a_huge_value_that_can_not_be_read_in_time_is_removed_too() {
     server.raw(&[b"SETRANGE", name.as_bytes(), b"67108863", b"x"]);
     // 16 KiB each few milliseconds.
     proxy.set(Mode::Delay(Duration::from_millis(2))).await;
+    let mut crowd = tokio::task::JoinSet::new();
+    for user in 100..100 + others {
+        let app = app.clone();
+        crowd.spawn(async move {
+            loop {
+                app.get("4", &format!("/users/{user}")).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+    }
     let began = Instant::now();
     loop {
         let answer = app.get("4", "/users/42").await;
