@@ -58,7 +58,7 @@ its latencies hide what a server that stalls does to those who would have come m
 
 "Hand-written" is a handler that asks Redis itself, with one GET on a multiplexed connection, and answers with the bytes
 ([`handwritten.rs`](../examples/load_target/handwritten.rs)). It promises nothing of what this crate promises. The layer has every promise on, and two stamps on each
-entry. The others keep no tenants apart and have no invalidation that holds against a late fill.
+entry.
 """
 
 
