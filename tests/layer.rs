@@ -261,6 +261,41 @@ async fn it_answers_over_http_from_a_plain_hyper_server() {
     server.abort();
 }
 
+/// The date that a hit tells is when its response was stored. In the second in which it was, something
+/// may have been invalidated and stored anew: whoever asks by that date is not told that nothing has changed.
+#[tokio::test]
+async fn the_date_that_the_cache_adds_is_no_validator() {
+    let cache = cache();
+    let count = Arc::new(AtomicUsize::new(0));
+    let handler = move || {
+        let count = Arc::clone(&count);
+        async move { count.fetch_add(1, Ordering::Relaxed).to_string() }
+    };
+    let router = Router::new().route("/cached", get(handler)).layer(cache.layer());
+    let send = async |since: Option<&str>| {
+        let mut asked = ask::<Body>("/cached");
+        if let Some(since) = since {
+            asked.headers_mut().insert("if-modified-since", since.parse().unwrap());
+        }
+        let answer = router.clone().oneshot(asked).await.unwrap();
+        cache.settled().await;
+        let date = answer.headers().get("date").map(|date| date.to_str().unwrap().to_owned());
+        let status = answer.status().as_u16();
+        (status, date, answer.into_body().collect().await.unwrap().to_bytes())
+    };
+    send(None).await;
+    let (_, date, body) = send(None).await;
+    let date = date.expect("a hit tells its date");
+    assert_eq!(body, "0");
+    cache.tenant("4").unwrap().invalidate_all().await.unwrap();
+    send(None).await;
+    // A minute later by the client's clock, or by that of another instance.
+    for since in [&*date, "Fri, 31 Dec 9999 23:59:59 GMT"] {
+        let (status, _, body) = send(Some(since)).await;
+        assert_eq!((status, &*body), (200, &b"1"[..]), "{since}");
+    }
+}
+
 #[tokio::test]
 async fn one_cache_serves_several_layers() {
     let backend = Backend::memory();

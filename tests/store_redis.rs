@@ -1,6 +1,9 @@
 //! The Redis store: what every store guarantees, and how it stands up to its server's moods.
 #![cfg(feature = "redis")]
 
+#[path = "support/fault_proxy.rs"]
+#[allow(dead_code, reason = "others use the rest")]
+mod fault_proxy;
 #[path = "support/redis_server.rs"]
 mod redis_server;
 
@@ -17,6 +20,7 @@ use tower_response_cache::store::{
     StoreError, StoreErrorKind, conformance,
 };
 
+use self::fault_proxy::{FaultProxy, Mode as Fault};
 use self::redis_server::RedisServer;
 
 const KEEP: Millis = 60_000;
@@ -96,6 +100,105 @@ async fn keeps_every_guarantee_over_several_connections() {
     let server = RedisServer::start();
     let store = RedisStore::builder(&server.url()).connections(4).connect().await.unwrap();
     conformance::all(&store).await;
+}
+
+fn commands(server: &RedisServer, name: &str) -> u64 {
+    let stats = server.raw(&[b"INFO", b"commandstats"]);
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+    line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Look-ups of one moment are sent together, and each has its own answer.
+#[tokio::test]
+async fn look_ups_of_one_moment_are_one_command() {
+    let server = RedisServer::start();
+    let store = Arc::new(connect(&server).await);
+    for user in 0..20 {
+        fill(&store, &names(&format!("/users/{user}")), 100 + user).await.unwrap();
+    }
+    let before = commands(&server, "mget");
+    let asked = (0..40).map(|n| {
+        let store = Arc::clone(&store);
+        // Half of them ask for what another one asks for, and some for what is not there.
+        tokio::spawn(async move { (n, store.lookup(&names(&format!("/users/{}", n % 24))).await) })
+    });
+    for answer in asked.collect::<Vec<_>>() {
+        let (n, found) = answer.await.unwrap();
+        let (user, found) = (n % 24, found.unwrap());
+        assert_eq!(found.entry.is_some(), user < 20, "{user}");
+        if let Some(entry) = found.entry {
+            let own = names(&format!("/users/{user}"));
+            let alone = store.lookup(&own).await.unwrap();
+            assert_eq!(Some(entry), alone.entry);
+            assert_eq!(found.generations, alone.generations);
+            assert_eq!(found.epoch, alone.epoch);
+            assert!(matches!(found.generations[..], [Generation::Open { .. }]));
+        }
+    }
+    let alone = 40 - 7;
+    let sent = commands(&server, "mget") - before - alone;
+    assert!(sent <= 8, "{sent} commands for 40 look-ups");
+}
+
+/// A look-up that begins after an invalidation was confirmed is not answered by a command that was
+/// sent before, however many are under way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p6_no_look_up_joins_a_command_that_was_sent() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::before(server.port());
+    let store = Arc::new(RedisStore::connect(&proxy.url()).await.unwrap());
+    let direct = connect(&server).await;
+    let names = names("/users");
+    fill(&direct, &names, 10).await.unwrap();
+    let look_up = || {
+        let (store, names) = (Arc::clone(&store), names.clone());
+        tokio::spawn(async move { store.lookup(&names).await.unwrap().generations })
+    };
+    let first = look_up().await.unwrap();
+    proxy.set(Fault::Delay(Duration::from_millis(200))).await;
+    for _ in 0..5 {
+        let early: Vec<_> = (0..10).map(|_| look_up()).collect();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        direct.invalidate(&scopes(), Mode::Hard).await.unwrap();
+        let now = direct.lookup(&names).await.unwrap().generations;
+        assert_ne!(now, first);
+        for late in (0..10).map(|_| look_up()).collect::<Vec<_>>() {
+            assert_eq!(late.await.unwrap(), now);
+        }
+        for early in early {
+            early.await.unwrap();
+        }
+    }
+}
+
+/// What one of them may not read is no reason to refuse the others, and a dropped one is none to wait.
+#[tokio::test]
+async fn a_look_up_that_is_refused_or_given_up_fails_no_other() {
+    let server = RedisServer::start();
+    let rule: Vec<&[u8]> = b"ACL SETUSER default on nopass resetkeys ~gym:* +@all"
+        .split(|byte| *byte == b' ')
+        .collect();
+    let store = Arc::new(connect(&server).await);
+    fill(&store, &names("/users"), 10).await.unwrap();
+    server.raw(&rule);
+    let mut others = Names::new(&Space::new(&Arc::from("shop"), "4"), "GET", "/users");
+    others.push_scope("tenant");
+    let asked = (0..30).map(|n| {
+        let (store, names) =
+            (Arc::clone(&store), if n % 10 == 9 { others.clone() } else { names("/users") });
+        tokio::spawn(async move { (n, store.lookup(&names).await) })
+    });
+    let asked: Vec<_> = asked.collect();
+    tokio::task::yield_now().await;
+    asked[5].abort();
+    asked[6].abort();
+    for answer in asked {
+        let Ok((n, found)) = answer.await else { continue };
+        match found {
+            Ok(found) => assert!(n % 10 != 9 && found.entry.is_some(), "{n}"),
+            Err(error) => assert!(n % 10 == 9, "{n}: {error}"),
+        }
+    }
 }
 
 /// With one configuration there are no others, whatever is written to a tenant that has nothing.

@@ -76,7 +76,8 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     let old = age(stored_at, stored_age, now);
     headers.insert(AGE, HeaderValue::from(old));
     if !headers.contains_key(DATE) {
-        // Its part of an entry; but what is stored may be of an older version.
+        // RFC 9110, section 6.6.1: or a server would put in today's, and take its age off twice. Only
+        // now: to those who ask for what has changed since then, it is no date of a change.
         headers.insert(DATE, http_date((stored_at / 1000).saturating_sub(stored_age.into())));
     }
     if let Some(name) = &shared.settings.cache_status {

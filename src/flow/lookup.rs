@@ -90,7 +90,9 @@ pub(crate) fn glance(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap)
     let watch = Stopwatch::start();
     read.select(shared, headers);
     loop {
-        let found = take(shared, "lookup", |store| store.at_hand(&read.names))?;
+        // Of groups the store has to be asked.
+        let is_alone = |found: &Found| found.decoded.as_ref().is_none_or(|it| it.tags.is_empty());
+        let found = take(shared, "lookup", |store| store.at_hand(&read.names).filter(is_alone))?;
         let Some(verdict) = judge_or_select(shared, read, headers, &found) else { continue };
         if in_groups(&verdict).is_some() {
             return None;

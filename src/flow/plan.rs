@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{AGE, CACHE_STATUS, DATE, ETAG, SET_COOKIE};
+use http::header::{AGE, CACHE_STATUS, ETAG, SET_COOKIE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, Method};
 use http_body::SizeHint;
@@ -22,7 +22,7 @@ use crate::protocol::permission::{confined_fields, storable_rfc9111};
 use crate::protocol::vary::{self, Vary};
 use crate::protocol::{
     CacheControl, Extent, StorableRules, Uncacheable, body_refusal, conditional, etag, head_size,
-    http_date, initial_age, lifetime, response_refusal, strip,
+    initial_age, lifetime, response_refusal, strip,
 };
 
 /// How a response is to be stored, worked out from its head.
@@ -163,11 +163,6 @@ impl Plan {
         }
         if read.route.etag == Etag::OfBody && !headers.contains_key(ETAG) {
             headers.insert(ETAG, etag::generate(&body));
-        }
-        if !headers.contains_key(DATE) {
-            // RFC 9110, section 6.6.1: or a server would put in the day's on which it is served, and take
-            // its age off twice.
-            headers.insert(DATE, http_date((self.began / 1000).saturating_sub(self.age.into())));
         }
         let (names, selection) = match &self.place {
             Some(place) => (&place.names, place.variant.as_ref().map(|known| known.selection)),

@@ -71,7 +71,8 @@ impl fmt::Display for PathError {
 impl std::error::Error for PathError {}
 
 fn strict(raw: &str, out: &mut String) -> Result<(), PathError> {
-    if raw.bytes().all(|byte| byte == b'/' || is_unreserved(byte)) && !raw.contains("/.") {
+    let is_plain = raw.bytes().all(|byte| byte == b'/' || is_unreserved(byte));
+    if is_plain && !raw.starts_with('.') && !raw.contains("/.") {
         // As most are.
         out.push_str(raw);
         return Ok(());

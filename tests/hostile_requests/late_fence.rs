@@ -57,6 +57,10 @@ impl Store for LateFence {
         StoreFuture::pending(async move { sent.await.unwrap() })
     }
 
+    fn at_hand(&self, names: &Names) -> Option<Found> {
+        self.0.at_hand(names)
+    }
+
     fn lookup<'a>(&'a self, names: &'a Names) -> StoreFuture<'a, Found> {
         self.0.lookup(names)
     }

@@ -235,13 +235,11 @@ impl MemoryStore {
         &self,
         tenant: &mut Tenant,
         name: &str,
-        frame: Bytes,
+        (frame, entry): (Bytes, Option<Arc<Entry>>),
         until: Millis,
         now: Millis,
     ) -> bool {
         let holdings = &mut tenant.holdings;
-        // Once, and not for each of its readers.
-        let entry = Entry::decode(frame.clone()).ok().map(Arc::new);
         let bytes = weight(name, &frame, entry.as_deref());
         let room = Room {
             entries: &self.entries,

@@ -1,12 +1,13 @@
 //! The steps that touch entries and metadata together.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::MemoryStore;
 use super::metadata::FillCheck;
-use crate::entry::{Generation, Head, Millis, Snapshot};
+use crate::entry::{Entry, Generation, Head, Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::{
     Filled, Found, Generations, KeyPage, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoredKey,
@@ -118,6 +119,8 @@ impl MemoryStore {
             return Filled::Refused(Refusal::Run);
         }
         let now = self.clock.millis();
+        // Once, and not for each of its readers; and before anybody has to wait for it.
+        let entry = Entry::decode(frame.clone()).ok().map(Arc::new);
         // One step: whoever moves the epoch and then searches must find this entry.
         self.change_if_known(names.space(), |tenant| {
             let everybody = Self::everybody_of(names);
@@ -143,7 +146,7 @@ impl MemoryStore {
             if let Some(name) = everybody {
                 self.everybody.write().prolong(name, now + ttl);
             }
-            if self.keep(tenant, names.entry(), frame, now + ttl, now) {
+            if self.keep(tenant, names.entry(), (frame, entry), now + ttl, now) {
                 Filled::Stored
             } else {
                 Filled::Refused(Refusal::Space)

@@ -12,7 +12,7 @@ use quick_cache::sync::{Cache as Entries, DefaultLifecycle};
 
 use super::config::{Mode, NearSettings};
 use super::positions::{Moving, Noted, Positions};
-use crate::entry::{Entry, Generation, Id, Millis, RunId};
+use crate::entry::{Entry, Generation, Head, Id, Millis, RunId};
 use crate::key::{Names, ScopeNames};
 use crate::store::Found;
 
@@ -164,9 +164,7 @@ impl Near {
         now: Millis,
     ) {
         let (Some(frame), Some(epoch)) = (&found.entry, found.epoch) else { return };
-        // What does not decode is for the reader to say.
-        let Ok(entry) = Entry::decode(frame.clone()).map(Arc::new) else { return };
-        let head = &entry.head;
+        let Some((head, _)) = Head::parse(frame) else { return };
         let is_open = |generation: &Generation| matches!(generation, Generation::Open { .. });
         if head.fresh_until <= now
             || head.run != found.run
@@ -176,6 +174,8 @@ impl Near {
             return;
         }
         let Some(told) = self.who_tells(names, &asked, by) else { return };
+        // What does not decode is for the reader to say.
+        let Ok(entry) = Entry::decode(frame.clone()).map(Arc::new) else { return };
         let fresh_until = head.fresh_until;
         found.decoded = Some(Arc::clone(&entry));
         let kept = Kept {

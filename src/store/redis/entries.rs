@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::RedisStore;
 use super::connection::Link;
 use super::failure::Failure;
-use super::gather;
 use super::node::Node;
 use super::scopes::generation;
 use super::script::{Call, Script};
@@ -71,27 +70,28 @@ impl RedisStore {
     /// Reads the names of one slot, of the scopes the first `count`.
     async fn read_here(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
         // In a cluster each name may turn out to be elsewhere.
-        if !self.nodes.is_cluster() {
-            let node = self.nodes.node_of(names.entry()).await?;
-            let (_under_way, many) = node.gather.begin();
-            if many {
-                let answer = self.read_gathered(&node, names, what, count).await?;
-                return self.nodes.shared.counts(&node).map(|()| answer);
-            }
+        if self.nodes.is_cluster() {
             return self.read_alone(names, what, count).await;
+        }
+        let node = self.nodes.node_of(names.entry()).await?;
+        let (_under_way, many) = node.gather.begin();
+        if many && let Some(answer) = self.read_gathered(&node, names, what, count).await? {
+            return self.nodes.shared.counts(&node).map(|()| answer);
         }
         self.read_alone(names, what, count).await
     }
 
     async fn read_gathered(
         &self,
-        node: &Arc<Node>,
+        node: &Node,
         names: &Names,
         what: What,
         count: usize,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Option<Answer>, Failure> {
         let with_entry = what == What::All;
-        let read = gather::read(node, names, with_entry, count).await?;
+        let Some(read) = node.gather.read(names, with_entry, count).await? else {
+            return Ok(None);
+        };
         let first = usize::from(with_entry);
         let entry = if with_entry { read.entry() } else { None };
         let generations = (first..first + count)
@@ -101,7 +101,7 @@ impl RedisStore {
         let (run, source, address) = read.by();
         let by = self.by(address, run);
         let found = Found { entry, decoded: None, generations, epoch, run, source, near: false };
-        Ok(Answer { found, by })
+        Ok(Some(Answer { found, by }))
     }
 
     /// Who has answered, if that matters.

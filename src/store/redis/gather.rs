@@ -6,8 +6,9 @@
 //! answered was read after it began.
 
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Instant;
 
 use bb8_redis::redis::{Cmd, Value};
 use bytes::Bytes;
@@ -21,31 +22,49 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::connection::Life;
 use super::failure::Failure;
-use super::node::Node;
+use super::pool::Links;
 use crate::entry::RunId;
 use crate::key::Names;
 use crate::store::StoreErrorKind;
 
-/// So many look-ups at once are sent each by itself: to gather them would cost more than it saves.
+/// While no more than so many are under way, each goes by itself: to gather them would cost more than it
+/// saves.
 const FEW: usize = 3;
 
 /// How many look-ups one command answers. A server does nothing else meanwhile.
 const MOST: usize = 64;
 
+/// How many bytes one reply has, as far as that can be foreseen: nobody has his answer before its last
+/// one has come.
+const MOST_BYTES: usize = 256 << 10;
+
+/// For how long look-ups go by themselves after one was given up, in milliseconds: what kept it from
+/// being answered, such as a value that is too large, must not keep others from it, and must show.
+const APART: u64 = 1000;
+
 /// The look-ups of one node that wait to be sent.
 pub(super) struct Gather {
+    links: Arc<Links>,
     runtime: Handle,
     under_way: AtomicUsize,
     open: Mutex<Option<Arc<Round>>>,
+    /// How many bytes the answer to one look-up has had of late.
+    bytes: AtomicUsize,
+    began: Instant,
+    /// Until when each goes by itself: milliseconds since then.
+    apart_until: AtomicU64,
 }
 
 /// The look-ups that are sent together.
 struct Round {
     /// What they ask for, until it is sent.
     wanted: Mutex<Option<Wanted>>,
+    /// How many still wait.
+    waiting: AtomicUsize,
     /// The connection through which it was sent.
     life: OnceLock<Weak<Life>>,
-    answer: OnceLock<Result<Arc<Reply>, Failure>>,
+    /// Of the reply; without a failure nobody has asked.
+    answer: OnceLock<Result<Arc<Reply>, Option<Failure>>>,
     done: Notify,
 }
 
@@ -88,14 +107,110 @@ pub(super) struct UnderWay<'a>(&'a Gather);
 
 impl Gather {
     /// Must be called within a Tokio runtime.
-    pub(super) fn new() -> Self {
-        Self { runtime: Handle::current(), under_way: AtomicUsize::new(0), open: Mutex::new(None) }
+    pub(super) fn new(links: Arc<Links>) -> Arc<Self> {
+        Arc::new(Self {
+            links,
+            runtime: Handle::current(),
+            under_way: AtomicUsize::new(0),
+            open: Mutex::new(None),
+            bytes: AtomicUsize::new(0),
+            began: Instant::now(),
+            apart_until: AtomicU64::new(0),
+        })
     }
 
     /// A look-up begins. Answers whether it had better be sent together with others.
     pub(super) fn begin(&self) -> (UnderWay<'_>, bool) {
         let before = self.under_way.fetch_add(1, Ordering::Relaxed);
-        (UnderWay(self), before >= FEW)
+        let many = before >= FEW
+            && self.room() > 1
+            && self.now() >= self.apart_until.load(Ordering::Relaxed);
+        (UnderWay(self), many)
+    }
+
+    /// How many look-ups there may be in a round.
+    fn room(&self) -> usize {
+        (MOST_BYTES / self.bytes.load(Ordering::Relaxed).max(1)).min(MOST)
+    }
+
+    /// So many look-ups were answered with so many bytes. Large answers are foreseen at once, small ones
+    /// after some.
+    fn learn(&self, lookups: usize, bytes: usize) {
+        let (known, mean) = (self.bytes.load(Ordering::Relaxed), bytes / lookups.max(1));
+        self.bytes.store(mean.max(known - known / 8), Ordering::Relaxed);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - APART)
+    }
+
+    /// Reads the entry of a key, if it is wanted, the first `count` of its scopes and its epoch, in this
+    /// order, together with what others read from this node. `None` if it had better be asked for alone:
+    /// nobody has sent it, or the server refuses what may be another's.
+    ///
+    /// # Dropping
+    ///
+    /// Leaves the others alone. What nobody waits for any more is not sent.
+    pub(super) async fn read(
+        self: &Arc<Self>,
+        names: &Names,
+        with_entry: bool,
+        count: usize,
+    ) -> Result<Option<Gathered>, Failure> {
+        let (waiter, places) = self.join(names, with_entry, count);
+        let round = &waiter.round;
+        loop {
+            let mut done = pin!(round.done.notified());
+            done.as_mut().enable();
+            match round.answer.get() {
+                None => done.await,
+                Some(Ok(reply)) => return Ok(Some(Gathered { reply: Arc::clone(reply), places })),
+                Some(Err(None)) => return Ok(None),
+                Some(Err(Some(failure))) if failure.kind == StoreErrorKind::Refused => {
+                    return Ok(None);
+                }
+                Some(Err(Some(failure))) => return Err(failure.clone()),
+            }
+        }
+    }
+
+    fn join(self: &Arc<Self>, names: &Names, with_entry: bool, count: usize) -> (Waiter, Places) {
+        let mut open = self.open.lock();
+        if let Some(round) = &*open
+            && let Some(wanted) = &mut *round.wanted.lock()
+            && wanted.lookups < self.room()
+        {
+            round.waiting.fetch_add(1, Ordering::Relaxed);
+            return (self.waiter(round), wanted.add(names, with_entry, count));
+        }
+        let mut wanted = Wanted::default();
+        let places = wanted.add(names, with_entry, count);
+        let round = Arc::new(Round {
+            wanted: Mutex::new(Some(wanted)),
+            waiting: AtomicUsize::new(1),
+            life: OnceLock::new(),
+            answer: OnceLock::new(),
+            done: Notify::new(),
+        });
+        *open = Some(Arc::clone(&round));
+        drop(open);
+        self.runtime.spawn(send(Arc::clone(self), Sender(Arc::clone(&round))));
+        (self.waiter(&round), places)
+    }
+
+    fn waiter(self: &Arc<Self>, round: &Arc<Round>) -> Waiter {
+        Waiter { gather: Arc::clone(self), round: Arc::clone(round) }
+    }
+
+    /// Takes what a round asks for, so that nobody joins it any more; nothing if nobody waits for it.
+    fn take(&self, round: &Arc<Round>) -> Option<Wanted> {
+        let mut open = self.open.lock();
+        // Nor is its reply kept longer than somebody wants it.
+        if open.as_ref().is_some_and(|last| Arc::ptr_eq(last, round)) {
+            *open = None;
+        }
+        let wanted = round.wanted.lock().take();
+        wanted.filter(|_| round.waiting.load(Ordering::Relaxed) > 0)
     }
 }
 
@@ -105,60 +220,12 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Reads the entry of a key, if it is wanted, the first `count` of its scopes and its epoch, in this
-/// order, together with what others read from this node.
-///
-/// # Dropping
-///
-/// Leaves the others alone. What has been gathered is sent all the same.
-pub(super) async fn read(
-    node: &Arc<Node>,
-    names: &Names,
-    with_entry: bool,
-    count: usize,
-) -> Result<Gathered, Failure> {
-    let (round, places) = join(node, names, with_entry, count);
-    let mut waiter = Waiter(Some(&round));
-    loop {
-        let mut done = pin!(round.done.notified());
-        done.as_mut().enable();
-        if let Some(answer) = round.answer.get() {
-            waiter.0 = None;
-            return answer.clone().map(|reply| Gathered { reply, places });
-        }
-        done.await;
-    }
-}
-
-fn join(node: &Arc<Node>, names: &Names, with_entry: bool, count: usize) -> (Arc<Round>, Places) {
-    let mut open = node.gather.open.lock();
-    if let Some(round) = &*open
-        && let Some(wanted) = &mut *round.wanted.lock()
-        && wanted.lookups < MOST
-    {
-        return (Arc::clone(round), wanted.add(names, with_entry, count));
-    }
-    let mut wanted = Wanted::default();
-    let places = wanted.add(names, with_entry, count);
-    let round = Arc::new(Round {
-        wanted: Mutex::new(Some(wanted)),
-        life: OnceLock::new(),
-        answer: OnceLock::new(),
-        done: Notify::new(),
-    });
-    *open = Some(Arc::clone(&round));
-    drop(open);
-    let sender = Sender(Arc::clone(&round));
-    node.gather.runtime.spawn(send(Arc::clone(node), sender));
-    (round, places)
-}
-
-async fn send(node: Arc<Node>, sender: Sender) {
+async fn send(gather: Arc<Gather>, sender: Sender) {
     let round = &sender.0;
-    let link = node.links.link().await;
+    let link = gather.links.link().await;
     // Whoever is ready to run may have something to look up.
     tokio::task::yield_now().await;
-    let Some(wanted) = round.wanted.lock().take() else { return };
+    let Some(wanted) = gather.take(round) else { return };
     let read = async {
         let mut link = link?;
         let _ = round.life.set(link.life());
@@ -168,27 +235,44 @@ async fn send(node: Arc<Node>, sender: Sender) {
         if values.len() != wanted.names.len() {
             return Err(link.nonsense("MGET"));
         }
+        let mut bytes = 0;
         let parts =
             values.into_iter().zip(&wanted.names).map(|(value, (_, is_entry))| match value {
-                Value::BulkString(bytes) if *is_entry => Part::Entry(bytes.into()),
-                Value::BulkString(bytes) => Part::Stamp(bytes),
+                Value::BulkString(value) if *is_entry => {
+                    bytes += value.len();
+                    Part::Entry(value.into())
+                }
+                Value::BulkString(value) => Part::Stamp(value),
                 _ => Part::Nothing,
             });
+        let parts = parts.collect();
+        gather.learn(wanted.lookups, bytes);
         let address = Arc::clone(link.address());
-        Ok(Reply { parts: parts.collect(), run: link.run(), source: link.id(), address })
+        Ok(Reply { parts, run: link.run(), source: link.id(), address })
     };
     let answer = read.await;
-    sender.answer(answer.map(Arc::new));
+    sender.answer(answer.map(Arc::new).map_err(Some));
 }
 
-/// One who waits for a round. Dropped before, the round was given up.
-struct Waiter<'a>(Option<&'a Round>);
+/// One who waits for a round.
+struct Waiter {
+    gather: Arc<Gather>,
+    round: Arc<Round>,
+}
 
-impl Drop for Waiter<'_> {
+impl Drop for Waiter {
     fn drop(&mut self) {
-        let life = self.0.and_then(|round| round.life.get()).and_then(Weak::upgrade);
-        if let Some(life) = life {
-            life.give_up();
+        self.round.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.round.answer.get().is_some() {
+            return;
+        }
+        // It was given up.
+        if let Some(life) = self.round.life.get() {
+            let until = self.gather.now() + APART;
+            self.gather.apart_until.store(until, Ordering::Relaxed);
+            if let Some(life) = life.upgrade() {
+                life.give_up();
+            }
         }
     }
 }
@@ -197,7 +281,7 @@ impl Drop for Waiter<'_> {
 struct Sender(Arc<Round>);
 
 impl Sender {
-    fn answer(&self, answer: Result<Arc<Reply>, Failure>) {
+    fn answer(&self, answer: Result<Arc<Reply>, Option<Failure>>) {
         let _ = self.0.answer.set(answer);
         self.0.done.notify_waiters();
     }
@@ -207,8 +291,8 @@ impl Drop for Sender {
     fn drop(&mut self) {
         if self.0.answer.get().is_none() {
             self.0.wanted.lock().take();
-            let why = "the runtime that the store was made in has ended";
-            self.answer(Err(Failure::new(StoreErrorKind::Unavailable, why)));
+            // The runtime has ended, or nobody waits.
+            self.answer(Err(None));
         }
     }
 }

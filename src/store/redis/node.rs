@@ -43,8 +43,8 @@ pub(super) struct Kit {
 
 /// A primary.
 pub(super) struct Node {
-    pub(super) links: Links,
-    pub(super) gather: Gather,
+    pub(super) links: Arc<Links>,
+    pub(super) gather: Arc<Gather>,
     /// Connections on which replicas are waited for, which holds up whatever comes behind.
     sure: Option<Links>,
     #[allow(dead_code, reason = "held for its drop")]
@@ -76,7 +76,8 @@ impl Kit {
             Feed::new(Arc::clone(&server), Arc::clone(near), self.namespaces.subscribe())
         });
         let sure = self.replicas.map(|_| Links::new(Arc::clone(&server), self.connections));
-        Node { links: Links::new(server, self.connections), gather: Gather::new(), sure, feed }
+        let links = Arc::new(Links::new(server, self.connections));
+        Node { gather: Gather::new(Arc::clone(&links)), links, sure, feed }
     }
 
     /// Has the nodes tell of this namespace too.
