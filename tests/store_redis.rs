@@ -2,7 +2,6 @@
 #![cfg(feature = "redis")]
 
 #[path = "support/fault_proxy.rs"]
-#[allow(dead_code, reason = "others use the rest")]
 mod fault_proxy;
 #[path = "support/redis_server.rs"]
 mod redis_server;
