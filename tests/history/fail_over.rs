@@ -131,6 +131,7 @@ fn harm(mut cluster: Cluster, stop: &AtomicBool, history: &History, mut rng: Rng
                 history.fault("kill a primary");
                 cluster.nodes[owner].kill();
                 cluster.owner(&name);
+                cluster.settle();
                 dead = Some(owner);
             }
             (0 | 1, Some(node)) => {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// In the directory of a server; a server started again writes on.
+const LOG: &str = "redis.log";
+
 /// A running server. Dropping it kills the process and removes its directory.
 pub struct RedisServer {
     child: Option<Child>,
@@ -50,6 +53,11 @@ impl RedisServer {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Whether it was started, and not killed or stopped since.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
     }
 
     /// The file that SAVE writes, and that a restart loads if it is there.
@@ -114,6 +122,13 @@ impl RedisServer {
         }
     }
 
+    /// The last lines of its log.
+    pub fn last_words(&self, lines: usize) -> String {
+        let log = std::fs::read_to_string(self.dir.path().join(LOG)).unwrap_or_default();
+        let from = log.lines().count().saturating_sub(lines);
+        log.lines().skip(from).fold(String::new(), |text, line| text + line + "\n")
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
@@ -139,7 +154,7 @@ impl RedisServer {
         let port = self.port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--daemonize", "no", "--dir"])
+            .args(["--daemonize", "no", "--logfile", LOG, "--dir"])
             .arg(self.dir.path())
             .args(&self.args)
             .stdin(Stdio::null())

@@ -59,17 +59,37 @@ impl Cluster {
         format!("redis+cluster://127.0.0.1:{one},127.0.0.1:{other}")
     }
 
-    /// Waits until all that run say that all is well, and replicas are in step.
+    /// Waits until all that run say that all is well, see the same nodes in the same parts, and
+    /// replicas are in step. Sees to it that each primary has a replica, as far as there are any.
     pub fn settle(&self) {
-        for node in &self.nodes {
-            until("the cluster is well", || {
-                let Some(info) = try_ask(node.port(), &["CLUSTER", "INFO"]) else { return true };
-                let replication = ask(node.port(), &["INFO", "replication"]);
-                info.contains("cluster_state:ok")
-                    && (replication.contains("role:master")
-                        || replication.contains("master_link_status:up"))
+        loop {
+            let mut seen = Vec::new();
+            self.until("the cluster is well", || {
+                let views: Option<Vec<_>> =
+                    self.nodes.iter().filter(|node| node.runs()).map(view).collect();
+                let Some(mut views) = views else { return false };
+                seen = views.pop().unwrap_or_default();
+                views.iter().all(|view| *view == seen)
             });
+            if !self.give_a_replica(&seen) {
+                return;
+            }
         }
+    }
+
+    /// A primary that was away follows the one that took its last slot, be that another than its
+    /// successor, which is left alone then. Gives such a one the replica of another that has two, and
+    /// answers whether it did.
+    fn give_a_replica(&self, seen: &[Member]) -> bool {
+        let followers = |of: &Member| seen.iter().filter(|member| member.primary == of.id).count();
+        let primaries = || seen.iter().filter(|member| member.is_primary());
+        let lonely = primaries().find(|primary| followers(primary) == 0);
+        let rich = primaries().find(|primary| followers(primary) > 1);
+        let (Some(lonely), Some(rich)) = (lonely, rich) else { return false };
+        let spare = seen.iter().find(|member| member.primary == rich.id).expect("it has two");
+        let at = self.ids.iter().position(|id| *id == spare.id).expect("one of ours");
+        self.tell(at, &["CLUSTER", "REPLICATE", &lonely.id]);
+        true
     }
 
     /// Which of the nodes serves this name as a primary, as the others see it.
@@ -84,7 +104,11 @@ impl Cluster {
                     return at;
                 }
             }
-            assert!(began.elapsed() < Duration::from_secs(20), "nobody serves {name}");
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "nobody serves {name}: {}",
+                self.condition()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -131,7 +155,7 @@ impl Cluster {
     /// nothing: a server gives it up after five seconds.
     pub fn fail_over(&self, replica: usize) {
         let mut asked: Option<Instant> = None;
-        until("the replica is the primary", || {
+        self.until("the replica is the primary", || {
             if asked.is_none_or(|asked| asked.elapsed() > Duration::from_secs(6)) {
                 ask(self.nodes[replica].port(), &["CLUSTER", "FAILOVER"]);
                 asked = Some(Instant::now());
@@ -145,6 +169,25 @@ impl Cluster {
         let moving = self.moving(slot, from, to);
         while moving.step(20) {}
         moving.end();
+    }
+
+    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let began = Instant::now();
+        while !holds() {
+            let late = began.elapsed() > Duration::from_secs(30);
+            assert!(!late, "not in time: {what}: {}", self.condition());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// How each node sees the others, and the end of its log: for whoever reads of a failure.
+    fn condition(&self) -> String {
+        let said = self.nodes.iter().map(|node| {
+            let view = try_ask(node.port(), &["CLUSTER", "NODES"]);
+            let view = view.unwrap_or_else(|| "does not answer".to_owned());
+            format!("\n== {}\n{view}\n{}", node.port(), node.last_words(40))
+        });
+        said.collect()
     }
 
     fn tell(&self, at: usize, command: &[&str]) {
@@ -176,7 +219,12 @@ impl Move<'_> {
         let to = self.cluster.nodes[self.to].port().to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &to, "", "0", "5000", "KEYS"];
         migrate.extend(names);
-        let reply = ask(from, &migrate);
+        let mut reply = String::new();
+        // One that has just come back takes nothing for a moment.
+        self.cluster.until("the other end takes names", || {
+            reply = ask(from, &migrate);
+            !reply.contains("CLUSTERDOWN")
+        });
         // It has heard already that the slot is the other's.
         if reply.starts_with("-MOVED") {
             return false;
@@ -195,6 +243,48 @@ impl Move<'_> {
             ask(from, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]).starts_with("+OK")
         });
     }
+}
+
+/// A node as another sees it.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Member {
+    id: String,
+    /// Whom it follows; `-` if nobody.
+    primary: String,
+    slots: Vec<String>,
+}
+
+impl Member {
+    fn is_primary(&self) -> bool {
+        self.primary == "-"
+    }
+}
+
+/// The nodes that are well, as this one sees them: `None` as long as it is not well itself.
+fn view(node: &RedisServer) -> Option<Vec<Member>> {
+    let info = try_ask(node.port(), &["CLUSTER", "INFO"])?;
+    let replication = try_ask(node.port(), &["INFO", "replication"])?;
+    let in_step =
+        replication.contains("role:master") || replication.contains("master_link_status:up");
+    if !info.contains("cluster_state:ok") || !in_step {
+        return None;
+    }
+    let nodes = try_ask(node.port(), &["CLUSTER", "NODES"])?;
+    // id address flags primary pinged ponged epoch link slots…
+    let lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let mut seen: Vec<Member> = lines
+        .filter(|fields| fields.len() >= 8 && !fields[2].contains("fail"))
+        .map(|fields| {
+            let settled = fields[8..].iter().filter(|slots| !slots.starts_with('['));
+            Member {
+                id: fields[0].to_owned(),
+                primary: fields[3].to_owned(),
+                slots: settled.map(|&slots| slots.to_owned()).collect(),
+            }
+        })
+        .collect();
+    seen.sort();
+    Some(seen)
 }
 
 /// One that belongs to none yet.
