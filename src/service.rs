@@ -98,6 +98,7 @@ where
         let origin = Origin::new(mem::replace(&mut self.inner, clone), request, mark);
         match admission {
             Admission::Read(read) => {
+                let read = Box::new(read);
                 ResponseFuture::flow(flow::read(shared, read, seen, origin).instrument(span))
             }
             Admission::Content(read) => {

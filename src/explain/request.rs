@@ -129,9 +129,7 @@ pub(crate) fn explain_request(shared: &Shared, parts: &Parts) -> RequestExplanat
     let treatment = match admit(shared, parts, false, None, matched) {
         Admission::Bypass(passed) => Treatment::Bypass(passed.why()),
         Admission::Write(write) => Treatment::Write(written(shared, &write)),
-        Admission::Read(read) => {
-            Treatment::Lookup(Box::new(looked_up(shared, parts, &path, *read)))
-        }
+        Admission::Read(read) => Treatment::Lookup(Box::new(looked_up(shared, parts, &path, read))),
         Admission::Content(read) => {
             Treatment::Lookup(Box::new(looked_up(shared, parts, &path, read.into_read())))
         }

@@ -1,6 +1,5 @@
 //! Which route, which tenant, which key; or why not.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,30 +13,25 @@ use tracing::Span;
 
 use super::admit_write::admit_write;
 use super::content::{Contentless, bypass_on};
+use super::keying::{Said, Whose, key_of};
 use super::matching::{Matched, with_full_path};
 use super::origin::{Answer, Handler, Origin};
 use super::read::{Read, not_cached};
-use super::search::Search;
 use super::shared::{Attitude, Shared};
-use super::spelling::Spelling;
 use super::status;
 use super::step::Patience;
 use super::write::Write;
 use crate::body::ResponseBody;
-use crate::key::{
-    Keep, KeyTemplate, Names, PathError, QueryError, Space, TenantId, encode, normalize_path,
-    normalize_query, template_value,
-};
-use crate::policy::{
-    CachedRoute, Canonical, MAX_TTL, Params, Query, Unreadable, Users, overrides_method,
-};
+use crate::key::{Space, TenantId, encode};
+use crate::policy::{CachedRoute, MAX_TTL, Params, Unreadable, Users, overrides_method};
 use crate::protocol::serve::request_control;
 use crate::protocol::{Fwd, Glance, RequestBypass};
 use crate::telemetry::{Bypass, span};
 
 /// Which way a request on a configured route goes.
+#[allow(clippy::large_enum_variant, reason = "most are reads, and most of them end as they are")]
 pub(crate) enum Admission {
-    Read(Box<Read>),
+    Read(Read),
     /// A read, once the request's content has been read.
     Content(Contentless),
     Write(Box<Write>),
@@ -103,7 +97,7 @@ pub(crate) fn admit(
             Ok(read) if read.route.method.has_content() => {
                 Admission::Content(Contentless::new(read))
             }
-            Ok(read) => Admission::Read(Box::new(read)),
+            Ok(read) => Admission::Read(read),
             Err(why) => {
                 let refuse = shared.settings.refuse_without_tenant
                     && matches!(why, Bypass::NoTenant | Bypass::BadTenant);
@@ -174,11 +168,19 @@ pub(super) fn admit_read(
         Some(_) => return Err(Bypass::Upgrade),
     };
     let reads = shared.rules.reads.of(route.method);
-    let found = reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
-    let params = Params::new(found.params.iter());
-    let space = match space {
-        Some(space) => space.clone(),
-        None => space_of(shared, parts, &params, route.tenantless)?,
+    let params_of = || -> Result<Params<'_>, Bypass> {
+        let found = reads.raw.at(path).map_err(|_| Bypass::MalformedEscape)?;
+        Ok(Params::new(found.params.iter()))
+    };
+    // Most requests say in their fields whose they are, and their key is known.
+    let in_path =
+        route.identity_in_path() || !route.tenantless && shared.rules.has_tenant_in_path();
+    let params = in_path.then(params_of).transpose()?;
+    let none = Params::default();
+    let told = params.as_ref().unwrap_or(&none);
+    let whose = match space {
+        Some(space) => Whose::Space(space),
+        None => whose_of(shared, parts, told, route.tenantless)?,
     };
     // After the tenant, which has its own word for what is sent twice.
     if fields.is_ambiguous(&parts.uri) {
@@ -186,27 +188,17 @@ pub(super) fn admit_read(
     }
     let mut variant = String::with_capacity(64);
     variant.push_str(route.method.as_str());
-    push_identity(route, parts, &fields, &params, &mut variant, rfc9111)?;
+    push_identity(route, parts, &fields, told, &mut variant, rfc9111)?;
     push_headers(route, parts, fields, &mut variant);
     if variant.len() > shared.settings.max_variant {
         let digest = blake3::hash(variant.as_bytes()).to_hex();
         variant = format!("{};@#{digest}", route.method);
     }
-    let mut normal = String::with_capacity(path.len());
-    normalize_path(path, &mut normal).map_err(|error| match error {
-        PathError::DotSegment => Bypass::DotSegment,
-        _ => Bypass::MalformedEscape,
-    })?;
-    // A router that matches literal segments as they stand takes `/users/m%65` for another route than
-    // `/users/me`: the answer of one must not become that of the other.
-    if path.contains('%') && reads.canonical.at(&normal).is_ok_and(|other| *other.value != index) {
-        return Err(Bypass::Ambiguous);
-    }
-    let canonical = Canonical::strict(&params).map_err(|_| Bypass::MalformedEscape)?;
-    let text = key_text(shared, route, &normal, &canonical, parts.uri.query())?;
-    if text.len() > shared.settings.max_key {
-        return Err(Bypass::KeyTooLong);
-    }
+    let said = Said { index, whose: &whose, path, query: parts.uri.query(), variant: &variant };
+    let (names, search) = match shared.known_keys.get(&said) {
+        Some(names) => (names, None),
+        None => key_of(shared, &said, &params.map_or_else(params_of, Ok)?)?,
+    };
     let ttl = match &route.ttl_with {
         None => route.ttl,
         Some(ttl_with) => ttl_with(parts).min(MAX_TTL),
@@ -214,27 +206,6 @@ pub(super) fn admit_read(
     if ttl.is_zero() && !rfc9111 {
         return Err(Bypass::NoTtl);
     }
-    let is_said = matches!(route.query, Query::AsSaid);
-    // The app's routes take all spellings of a target for one; another origin may not.
-    let mut spelling = ((rfc9111 || shared.settings.exact_targets)
-        && matches!(route.key, KeyTemplate::Path))
-    .then(|| Spelling::new(path, parts.uri.query()));
-    if let Some(spelling) = spelling.take_if(|_| !is_said) {
-        spelling.push(kept_of(route), normal.len(), &text, &mut variant);
-    }
-    // Where a response says what of the query counts, only the path is known by now.
-    let known = if is_said { &*normal } else { &*text };
-    let mut names = Names::with_epoch_of(known, &space, &variant, &text);
-    names.set_configured(shared.rules.configured(Some(index)));
-    route.push_scopes(&mut names, &normal, &canonical);
-    if shared.rules.all_tenants {
-        names.push_all_tenants();
-    }
-    let search = is_said.then(|| {
-        let search = Search::new(names.clone(), normal.len(), spelling);
-        names = search.names(None);
-        Box::new(search)
-    });
     let head = parts.method == Method::HEAD;
     let wants = rfc9111.then(|| Box::new(request_control(&parts.headers)));
     if wants.as_ref().is_some_and(|wants| wants.no_store) {
@@ -286,65 +257,6 @@ fn wishes_of(fields: &Glance<'_>) -> Option<Box<HeaderMap>> {
         }
     }
     wishes
-}
-
-fn key_text<'a>(
-    shared: &Shared,
-    route: &CachedRoute,
-    path: &'a str,
-    params: &Canonical<'_>,
-    query: Option<&str>,
-) -> Result<Cow<'a, str>, Bypass> {
-    let limits = shared.settings.query_limits();
-    let refused = |error| match error {
-        QueryError::TooMany => Bypass::TooManyParameters,
-        QueryError::TooLong => Bypass::KeyTooLong,
-        _ => Bypass::MalformedEscape,
-    };
-    let whole = path.len() + query.map_or(0, |query| query.len() + 1);
-    let mut text;
-    match &route.key {
-        KeyTemplate::Path => {
-            let Some(query) = query else { return Ok(Cow::Borrowed(path)) };
-            let keep = match &route.query {
-                Query::All | Query::AsSaid => Keep::All,
-                Query::Named(names) => Keep::Named(names),
-            };
-            text = String::with_capacity(whole);
-            text.push_str(path);
-            text.push('?');
-            let empty = text.len();
-            normalize_query(query, keep, limits, &mut text).map_err(refused)?;
-            if text.len() == empty && matches!(keep, Keep::Named(_)) {
-                text.pop();
-            }
-        }
-        KeyTemplate::Text(template) => {
-            let query = query.unwrap_or_default();
-            limits.check(query).map_err(refused)?;
-            text = String::with_capacity(whole);
-            let value = |name: &str, out: &mut String| {
-                if let Some(value) = params.get(name) {
-                    out.push_str(value);
-                    Ok(())
-                } else {
-                    let mut encoded = String::with_capacity(name.len());
-                    encode(name.as_bytes(), &mut encoded);
-                    template_value(query, &encoded, out)
-                }
-            };
-            template.write(value, &mut text).map_err(refused)?;
-        }
-    }
-    Ok(Cow::Owned(text))
-}
-
-/// Which parts of a query as it came are in the key, if not all are.
-fn kept_of(route: &CachedRoute) -> Option<(Keep<'_>, bool)> {
-    match &route.query {
-        Query::All | Query::AsSaid => None,
-        Query::Named(names) => Some((Keep::Named(names), false)),
-    }
 }
 
 /// Adds the identity to the variant, and sees to it that no credentials go unmentioned.
@@ -446,15 +358,24 @@ pub(super) fn space_of<'a>(
     params: &Params<'a>,
     tenantless: bool,
 ) -> Result<Space, Bypass> {
-    let rules = &shared.rules;
+    whose_of(shared, parts, params, tenantless).map(|whose| whose.space(&shared.rules))
+}
+
+/// Whose the request is, or why it is nobody's.
+fn whose_of<'a>(
+    shared: &Shared,
+    parts: &'a Parts,
+    params: &Params<'a>,
+    tenantless: bool,
+) -> Result<Whose<'a>, Bypass> {
     if tenantless {
-        return Ok(rules.tenantless_space());
+        return Ok(Whose::Nobody);
     }
-    let source = rules.tenant.as_ref().ok_or(Bypass::NoTenant)?.source();
+    let source = shared.rules.tenant.as_ref().ok_or(Bypass::NoTenant)?.source();
     let text = source.read(parts, params).map_err(|why| match why {
         Unreadable::Missing => Bypass::NoTenant,
         Unreadable::Malformed => Bypass::BadTenant,
     })?;
     TenantId::check(&text).map_err(|_| Bypass::BadTenant)?;
-    Ok(Space::new(&rules.namespace, &text))
+    Ok(Whose::Tenant(text))
 }

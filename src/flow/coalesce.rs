@@ -427,7 +427,7 @@ enum Looked {
 
 async fn look_again(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap) -> Looked {
     let before = read.names.entry_digest();
-    let Ok(Seen { verdict, snapshot }) = examine(shared, read, headers).await else {
+    let Ok(Seen { verdict, snapshot, .. }) = examine(shared, read, headers).await else {
         return Looked::Nothing;
     };
     let moved = read.names.entry_digest() != before;

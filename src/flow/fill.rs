@@ -70,7 +70,7 @@ async fn store(
     mut lease: Option<&mut Lease>,
     (entry, keep): (Arc<Entry>, Millis),
 ) {
-    let names = plan.place.as_ref().map_or(&read.names, |place| &place.names);
+    let names = plan.place.as_ref().map_or(&*read.names, |place| &place.names);
     let mut entry = Arc::unwrap_or_clone(entry);
     let stamped = stamp(shared, names, snapshot, &mut entry, keep).await;
     // The variant before the word that there are variants.
@@ -81,7 +81,7 @@ async fn store(
     }
     for (index, (names, frame)) in frames.into_iter().enumerate() {
         // The lease is of the names under which the request looked.
-        let lease = if *names == read.names { lease.as_deref_mut() } else { None };
+        let lease = if *names == *read.names { lease.as_deref_mut() } else { None };
         let filled = match &stamped {
             Ok(None) => fill(shared, names, snapshot, lease, frame, keep).await,
             Ok(Some(refusal)) => Ok(Filled::Refused(*refusal)),

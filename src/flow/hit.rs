@@ -11,7 +11,7 @@ use super::read::Read;
 use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::entry::{Content, Entry};
+use crate::entry::{Content, Entry, Millis};
 use crate::protocol::conditional::{self, Precondition};
 use crate::protocol::range::{self, RangeAnswer};
 use crate::protocol::{CacheStatus, Outcome, age, http_date};
@@ -44,7 +44,17 @@ pub(crate) fn respond<R: Body<Data = Bytes>>(
     read: &Read,
     served: Served,
 ) -> Response<ResponseBody<R>> {
-    let now = shared.store.now();
+    respond_at(shared, entry, read, served, shared.store.now())
+}
+
+/// The same, of what was judged at this moment by the store's clock.
+pub(crate) fn respond_at<R: Body<Data = Bytes>>(
+    shared: &Shared,
+    entry: Arc<Entry>,
+    read: &Read,
+    served: Served,
+    now: Millis,
+) -> Response<ResponseBody<R>> {
     let how = match served {
         Served::Hit => Answered::Hit,
         Served::Stale | Served::Shed | Served::Failed(_) => Answered::Stale,

@@ -148,7 +148,8 @@ pub(crate) async fn inspect_target(
         {
             continue;
         }
-        return judge(shared, read.names, Some(route), found).await.map_err(Uninspected::Store);
+        let names = Arc::unwrap_or_clone(read.names);
+        return judge(shared, names, Some(route), found).await.map_err(Uninspected::Store);
     }
     Err(Uninspected::Store(StoreErrorKind::Protocol.into()))
 }

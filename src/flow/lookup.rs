@@ -61,6 +61,8 @@ pub(crate) struct Seen {
     pub(crate) verdict: Verdict,
     /// The generations and the epoch, if all are known and open, and a run may need them.
     pub(crate) snapshot: Option<Snapshot>,
+    /// When it was judged, by the store's clock.
+    pub(crate) at: Millis,
 }
 
 /// Looks up what the store has for this request, and judges it. `headers` are the request's.
@@ -76,12 +78,14 @@ pub(crate) async fn examine(
     read.select(shared, headers);
     loop {
         let found = look_up(shared, read).await?;
-        let Some(verdict) = judge_or_select(shared, read, headers, &found) else { continue };
+        let now = shared.store.now();
+        let verdict = judge_or_select(shared, read, headers, &found, now);
+        let Some(verdict) = verdict else { continue };
         let verdict = match in_groups(&verdict) {
             Some(entry) if !groups_hold(shared, read, entry).await? => Verdict::miss(true),
             _ => verdict,
         };
-        return Ok(seen(shared, read, verdict, &found, watch));
+        return Ok(seen(shared, read, verdict, (&found, now), watch));
     }
 }
 
@@ -93,22 +97,30 @@ pub(crate) fn glance(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap)
         // Of groups the store has to be asked.
         let is_alone = |found: &Found| found.decoded.as_ref().is_none_or(|it| it.tags.is_empty());
         let found = take(shared, "lookup", |store| store.at_hand(&read.names).filter(is_alone))?;
-        let Some(verdict) = judge_or_select(shared, read, headers, &found) else { continue };
+        let now = shared.store.now();
+        let verdict = judge_or_select(shared, read, headers, &found, now);
+        let Some(verdict) = verdict else { continue };
         if in_groups(&verdict).is_some() {
             return None;
         }
         if found.near {
             shared.telemetry.near(&read.route.telemetry);
         }
-        return Some(seen(shared, read, verdict, &found, watch));
+        return Some(seen(shared, read, verdict, (&found, now), watch));
     }
 }
 
-fn seen(shared: &Shared, read: &Read, verdict: Verdict, found: &Found, watch: Stopwatch) -> Seen {
+fn seen(
+    shared: &Shared,
+    read: &Read,
+    verdict: Verdict,
+    (found, at): (&Found, Millis),
+    watch: Stopwatch,
+) -> Seen {
     shared.telemetry.looked_up(&read.route.telemetry, watch);
     // A hit needs none.
     let is_over = matches!(verdict, Verdict::Fresh(_));
-    Seen { verdict, snapshot: if is_over { None } else { found.snapshot() } }
+    Seen { verdict, snapshot: if is_over { None } else { found.snapshot() }, at }
 }
 
 /// Judges what was found. `None` if the key turns out to have variants: the names are those of the
@@ -118,8 +130,9 @@ fn judge_or_select(
     read: &mut Read,
     headers: &HeaderMap,
     found: &Found,
+    now: Millis,
 ) -> Option<Verdict> {
-    match judge(shared, read, found) {
+    match judge(shared, read, found, now) {
         Ok(verdict) => Some(verdict),
         Err(Varies(by)) => {
             let is_another = read.learn(shared, &by).is_some() && read.select(shared, headers);
@@ -142,7 +155,7 @@ pub(crate) fn recall(
     // Once more if the key turns out to have variants.
     for _ in 0..2 {
         let found = shared.store.recall(&read.names, span)?;
-        let entry = match judge(shared, read, &found) {
+        let entry = match judge(shared, read, &found, shared.store.now()) {
             Ok(Verdict::Fresh(entry) | Verdict::Due(entry) | Verdict::Stale(entry)) => entry,
             Ok(Verdict::Miss { held, .. }) => held.filter(|held| held.on_error)?.entry,
             Err(Varies(by)) => {
@@ -231,7 +244,7 @@ const LONG: Duration = Duration::from_secs(5);
 struct Varies(Vec<HeaderName>);
 
 /// Judges what was found, and has what is unusable removed.
-fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Varies> {
+fn judge(shared: &Arc<Shared>, read: &Read, found: &Found, now: Millis) -> Result<Verdict, Varies> {
     let miss = |unusable| Ok(Verdict::miss(unusable));
     let names = &read.names;
     let Some(frame) = &found.entry else { return miss(false) };
@@ -279,14 +292,14 @@ fn judge(shared: &Arc<Shared>, read: &Read, found: &Found) -> Result<Verdict, Va
         Stamps::Behind(since) => Some(since),
         Stamps::Differ => return miss(false),
     };
-    let freshness = freshness::judge(shared, read, &entry, softened_at, shared.store.now());
+    let freshness = freshness::judge(shared, read, &entry, softened_at, now);
     Ok(match freshness {
-        Freshness::Fresh if is_due_early(shared, read, &entry) => Verdict::Due(entry),
+        Freshness::Fresh if is_due_early(read, &entry, now) => Verdict::Due(entry),
         Freshness::Fresh => Verdict::Fresh(entry),
         Freshness::Stale { since } => Verdict::Stale(stale_since(entry, since)),
         Freshness::Unfit { since, on_error, revalidate } => {
             // To the store it may look fresh all the same.
-            let unusable = entry.head.fresh_until > shared.store.now();
+            let unusable = entry.head.fresh_until > now;
             let held = Held {
                 entry: stale_since(entry, since),
                 frame: frame.clone(),
@@ -323,9 +336,9 @@ fn decoded(shared: &Shared, found: &Found, frame: &Bytes) -> Result<Arc<Entry>, 
 /// "Optimal Probabilistic Cache Stampede Prevention" (Vattani, Chierichetti, Lowenstein, 2015):
 /// each request draws for itself, with a chance that grows with the time the handler takes and
 /// with the nearness of the expiry.
-fn is_due_early(shared: &Shared, read: &Read, entry: &Entry) -> bool {
+fn is_due_early(read: &Read, entry: &Entry, now: Millis) -> bool {
     let Some(beta) = read.route.early_refresh.filter(|_| !read.head) else { return false };
-    let left = entry.head.fresh_until.saturating_sub(shared.store.now());
+    let left = entry.head.fresh_until.saturating_sub(now);
     #[allow(clippy::cast_precision_loss, reason = "both are far below 2^52")]
     let (left, cost) = (left as f64, f64::from(entry.cost) / 1000.0);
     // In (0, 1], so that the logarithm is finite.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `matching` | which route |
 //! | `admit`, `admit_write` | which tenant, which key, which scopes; or why not |
+//! | `keying`, `known_keys` | its names, worked out or remembered |
 //! | `content` | a request's content, where it is part of the key |
 //! | `read` | the order of the steps of a read |
 //! | `lookup` | ask the store, and judge what it has |
@@ -43,6 +44,8 @@ mod hit;
 #[cfg(feature = "admin")]
 mod inspect;
 mod invalidation;
+mod keying;
+mod known_keys;
 mod lease;
 mod lookup;
 mod matching;

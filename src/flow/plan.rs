@@ -166,7 +166,7 @@ impl Plan {
         }
         let (names, selection) = match &self.place {
             Some(place) => (&place.names, place.variant.as_ref().map(|known| known.selection)),
-            None => (&read.names, read.selection()),
+            None => (&*read.names, read.selection()),
         };
         Ok(Entry {
             head: Head {

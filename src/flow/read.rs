@@ -31,7 +31,7 @@ use crate::telemetry::Bypass;
 pub(crate) struct Read {
     pub(crate) route: Arc<CachedRoute>,
     /// What the store is asked for.
-    pub(crate) names: Names,
+    pub(crate) names: Arc<Names>,
     /// What the names are made from, if responses may say what of the query counts.
     pub(crate) search: Option<Box<Search>>,
     /// Which of the key's variants the names are of, if its responses vary.
@@ -81,8 +81,8 @@ pub(crate) fn at_once<R: Body<Data = Bytes>>(
         return ControlFlow::Continue(None);
     }
     match glance(shared, read, headers) {
-        Some(Seen { verdict: Verdict::Fresh(entry), .. }) => {
-            ControlFlow::Break(hit::respond(shared, entry, read, Served::Hit))
+        Some(Seen { verdict: Verdict::Fresh(entry), at, .. }) => {
+            ControlFlow::Break(hit::respond_at(shared, entry, read, Served::Hit, at))
         }
         seen => ControlFlow::Continue(seen.map(Box::new)),
     }
@@ -107,14 +107,16 @@ where
         Some(seen) => Ok(*seen),
         None => examine(&shared, &mut read, origin.headers()).await,
     };
-    let Ok(Seen { verdict, snapshot }) = seen else {
+    let Ok(Seen { verdict, snapshot, at }) = seen else {
         return match recall(&shared, &mut read, origin.headers()) {
             Some(entry) => Ok(hit::respond(&shared, entry, &read, Served::Recalled)),
             None => Box::pin(blind(shared, read, origin, Bypass::Store)).await,
         };
     };
     let (entry, served) = match verdict {
-        Verdict::Fresh(entry) => return Ok(hit::respond(&shared, entry, &read, Served::Hit)),
+        Verdict::Fresh(entry) => {
+            return Ok(hit::respond_at(&shared, entry, &read, Served::Hit, at));
+        }
         Verdict::Due(entry) => (entry, Served::Hit),
         Verdict::Stale(entry) => (entry, Served::Stale),
         Verdict::Miss { unusable, reason, held } => {

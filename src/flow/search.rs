@@ -144,9 +144,9 @@ impl Read {
         match &mut self.search {
             Some(search) => {
                 search.plain.extend_variant(more);
-                self.names = search.names(search.rule.as_deref());
+                self.names = Arc::new(search.names(search.rule.as_deref()));
             }
-            None => self.names.extend_variant(more),
+            None => Arc::make_mut(&mut self.names).extend_variant(more),
         }
     }
 
@@ -158,7 +158,7 @@ impl Read {
         if rule == search.rule {
             return false;
         }
-        self.names = search.names(rule.as_deref());
+        self.names = Arc::new(search.names(rule.as_deref()));
         search.rule = rule;
         self.variant = None;
         true

@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use super::capacity::Capacity;
 use super::flights::Flights;
 use super::invalidation::Dirty;
+use super::known_keys::KnownKeys;
 use super::read_ahead::ReadAhead;
 use super::search::Searches;
 use super::step::Gate;
@@ -42,6 +43,7 @@ pub(crate) struct Shared {
     pub(crate) read_ahead: Arc<ReadAhead>,
     pub(crate) variants: Variants,
     pub(crate) searches: Searches,
+    pub(super) known_keys: KnownKeys,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
     /// Who may have what is too large removed.
@@ -230,6 +232,7 @@ impl Shared {
             settings,
             variants: Variants::default(),
             searches: Searches::default(),
+            known_keys: KnownKeys::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             trims: Arc::new(Semaphore::new(1)),

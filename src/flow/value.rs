@@ -51,7 +51,7 @@ impl Read {
     pub(crate) fn of_value(shared: &Shared, names: Names, ttl: Duration) -> Box<Self> {
         Box::new(Self {
             route: Arc::clone(&shared.rules.values.route),
-            names,
+            names: Arc::new(names),
             search: None,
             variant: None,
             ttl,
@@ -98,7 +98,7 @@ pub(crate) async fn obtain(shared: &Arc<Shared>, read: &mut Read, unusable: bool
     let miss = if unusable {
         Miss { snapshot: None, ignore_entry: true, refresh: false }
     } else {
-        let Ok(Seen { verdict, snapshot }) = examine(shared, read, &nobody.0).await else {
+        let Ok(Seen { verdict, snapshot, .. }) = examine(shared, read, &nobody.0).await else {
             if let Some(entry) = recall(shared, read, &nobody.0) {
                 tell(shared, read, Answered::Recalled, entry.cost);
                 return Obtained::Served(entry);

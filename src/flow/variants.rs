@@ -122,7 +122,7 @@ impl Read {
             return respelled;
         }
         let (names, variant) = Variant::of(shared, self.key(), fields, headers);
-        self.names = names;
+        self.names = Arc::new(names);
         self.variant = Some(Box::new(variant));
         true
     }

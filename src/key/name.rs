@@ -305,6 +305,11 @@ impl Names {
         self.scopes().map(|name| fence_of(&self.space, name))
     }
 
+    /// What they take of memory, roughly, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        size_of::<Self>() + self.buffer.capacity() + self.space.tenant.len()
+    }
+
     /// Whether the last scope is the one of all tenants, which lives in a slot of its own.
     #[must_use]
     pub fn has_all_tenants(&self) -> bool {

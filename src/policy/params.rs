@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::key::{Malformed, normal_value, normal_value_lossy};
 
 /// A route's parameters as the request spelled them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Params<'a>(SmallVec<[(&'a str, &'a str); FEW]>);
 
 /// How many parameters cost no allocation.

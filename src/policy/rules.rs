@@ -199,6 +199,14 @@ impl CachedRoute {
         Millis::try_from(longest.as_millis()).unwrap_or(Millis::MAX)
     }
 
+    /// Whether the path says who asks.
+    pub(crate) fn identity_in_path(&self) -> bool {
+        match &self.users {
+            Some(Users::Per(identity)) => matches!(identity.source(), Source::Parameter(_)),
+            Some(Users::Same) | None => false,
+        }
+    }
+
     fn has_own_path(&self) -> bool {
         self.scopes.iter().any(ScopePlan::is_own_path)
     }

@@ -49,7 +49,7 @@ impl Asked {
         let replayer = Replayers::default().of::<axum::body::Body>().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let (_, content) = runtime.block_on(replayer.read(body, limits));
-        read.names.extend_variant(&content.unwrap().variant());
+        read.extend_variant(&content.unwrap().variant());
         read.names.entry().to_owned()
     }
 }
