@@ -16,9 +16,11 @@
 //! | or each name | the same without the value |
 //! | the rest | the body |
 
+use std::hash::Hasher as _;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use super::{Content, DecodeError, Entry, Head, Id, field_code, varint};
 
@@ -142,10 +144,10 @@ impl Entry {
 }
 
 fn checksum(before: &[u8], after: &[u8]) -> [u8; CHECKSUM] {
-    let mut hasher = Xxh3::new();
-    hasher.update(before);
-    hasher.update(after);
-    hasher.digest().to_be_bytes()
+    let mut hasher = XxHash3_64::new();
+    hasher.write(before);
+    hasher.write(after);
+    hasher.finish().to_be_bytes()
 }
 
 fn read_head(frame: &[u8]) -> Result<(Head, usize), DecodeError> {

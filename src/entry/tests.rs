@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::{Content, DecodeError, Entry, Head, Id, RunId};
 
@@ -99,7 +99,7 @@ fn reseal(frame: &mut [u8]) {
     if frame.len() < at + 8 {
         return;
     }
-    let sum = xxh3_64(&[&frame[..at], &frame[at + 8..]].concat());
+    let sum = XxHash3_64::oneshot(&[&frame[..at], &frame[at + 8..]].concat());
     frame[at..at + 8].copy_from_slice(&sum.to_be_bytes());
 }
 
@@ -261,7 +261,7 @@ fn golden_v1_is_what_the_layout_says() {
         b"{\"hello\":\"world\"}",
     ]
     .concat();
-    let sum = xxh3_64(&[&head[..], &rest].concat()).to_be_bytes();
+    let sum = XxHash3_64::oneshot(&[&head[..], &rest].concat()).to_be_bytes();
     assert_eq!(
         stored.escape_ascii().to_string(),
         [head, sum.into(), rest].concat().escape_ascii().to_string()

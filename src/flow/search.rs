@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::HeaderMap;
 use quick_cache::sync::Cache;
+use twox_hash::XxHash3_64;
 
 use super::read::Read;
 use super::shared::Shared;
@@ -106,7 +107,7 @@ impl Search {
     pub(super) fn new(plain: Names, path_end: usize, spelling: Option<Spelling>) -> Self {
         let query = plain.text().len() - path_end;
         let entry = plain.entry();
-        let path = xxhash_rust::xxh3::xxh3_64(&entry.as_bytes()[..entry.len() - query]);
+        let path = XxHash3_64::oneshot(&entry.as_bytes()[..entry.len() - query]);
         Self { plain, path_end, path, spelling, rule: None }
     }
 

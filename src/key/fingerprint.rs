@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// A digest of all that decides which keys there are, which scopes they have and which writes move
 /// them. Two instances with the same one see the same; during a rolling deploy there are two.
@@ -23,7 +23,7 @@ impl Fingerprint {
     #[must_use]
     pub fn of(text: &str) -> Self {
         // None is the one that stands for the unknown.
-        Self(xxh3_64(text.as_bytes()).max(1).to_be_bytes())
+        Self(XxHash3_64::oneshot(text.as_bytes()).max(1).to_be_bytes())
     }
 
     /// Its bytes.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use twox_hash::XxHash3_64;
 
 use super::encode::{encode, is_unreserved};
 use super::fingerprint::{Configured, Fingerprint};
@@ -185,7 +185,7 @@ impl Names {
         ends.push(buffer.len());
         space.push('g', &mut buffer);
         buffer.push('!');
-        let epoch = xxh3_64(other.as_bytes()) % EPOCHS;
+        let epoch = XxHash3_64::oneshot(other.as_bytes()) % EPOCHS;
         if epoch >= 10 {
             buffer.push(char::from(b'0' + (epoch / 10) as u8));
         }
@@ -215,7 +215,7 @@ impl Names {
     #[must_use]
     pub fn variant(&self, selection: &[u8], slots: u32) -> Self {
         // No name of a header field begins with an at sign.
-        let slot = xxh3_64(selection) % u64::from(slots.max(1));
+        let slot = XxHash3_64::oneshot(selection) % u64::from(slots.max(1));
         let suffix = format!(";@~{slot}");
         let mut names = self.clone();
         names.extend_variant(&suffix);
@@ -326,14 +326,14 @@ impl Names {
         let seed = self.ends[1..].iter().fold(self.configured.layout, |seed: u64, end| {
             seed.wrapping_mul(0x100_0000_01b3) ^ (end - start) as u64
         });
-        xxh3_64_with_seed(&self.buffer.as_bytes()[start..], seed).to_be_bytes()
+        XxHash3_64::oneshot_with_seed(seed, &self.buffer.as_bytes()[start..]).to_be_bytes()
     }
 
     /// A digest of the entry's name. An entry repeats it, so that a reply meant for another key
     /// is recognised.
     #[must_use]
     pub fn entry_digest(&self) -> u64 {
-        xxh3_64(self.entry().as_bytes())
+        XxHash3_64::oneshot(self.entry().as_bytes())
     }
 
     fn renamed(&self, name: &str, letter: char) -> String {

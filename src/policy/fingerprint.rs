@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::rules::{CachedRoute, Query, Rules, Set, WriteRule};
 use crate::entry::Head;
@@ -44,7 +44,7 @@ pub(super) fn fingerprint(rules: &Rules, spelled: &str) -> Fingerprint {
 pub(super) fn layout(route: &CachedRoute, tenant: &str, spelled: &str) -> u64 {
     let mut text = format!("{tenant} {spelled} ");
     push_key(route, &mut text);
-    xxh3_64(text.as_bytes())
+    XxHash3_64::oneshot(text.as_bytes())
 }
 
 fn push_key(route: &CachedRoute, text: &mut String) {

@@ -1,8 +1,10 @@
 //! The stored frame.
 
+use std::hash::Hasher as _;
+
 use bytes::Bytes;
 use tower_response_cache::entry::{Entry, Head};
-use xxhash_rust::xxh3::Xxh3;
+use twox_hash::XxHash3_64;
 
 use crate::runner::fuzz;
 
@@ -15,11 +17,11 @@ fn most_allocated(length: usize) -> u64 {
 fn sealed(frame: &[u8]) -> Option<Vec<u8>> {
     let (_, head) = Head::parse(frame)?;
     let after = frame.get(head + 8..)?;
-    let mut hasher = Xxh3::new();
-    hasher.update(&frame[..head]);
-    hasher.update(after);
+    let mut hasher = XxHash3_64::new();
+    hasher.write(&frame[..head]);
+    hasher.write(after);
     let mut sealed = frame.to_vec();
-    sealed[head..head + 8].copy_from_slice(&hasher.digest().to_be_bytes());
+    sealed[head..head + 8].copy_from_slice(&hasher.finish().to_be_bytes());
     Some(sealed)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use crate::key::{Names, ScopeNames};
 
@@ -68,7 +68,7 @@ impl Positions {
 
 fn place(name: &[u8]) -> usize {
     #[allow(clippy::cast_possible_truncation, reason = "reduced to 18 bits")]
-    let place = xxh3_64(name) as usize % PLACES;
+    let place = XxHash3_64::oneshot(name) as usize % PLACES;
     place
 }
 

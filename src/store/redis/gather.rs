@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 use super::connection::Life;
 use super::failure::Failure;
@@ -316,7 +316,7 @@ impl Wanted {
             let start = place.checked_sub(1).map_or(0, |before| names[before].0);
             &buffer[start..names[place].0]
         };
-        let hash = |name: &str| xxh3_64(name.as_bytes());
+        let hash = |name: &str| XxHash3_64::oneshot(name.as_bytes());
         match places.entry(hash(name), |place| at(*place) == name, |place| hash(at(*place))) {
             Entry::Occupied(place) => *place.get(),
             Entry::Vacant(slot) => {
