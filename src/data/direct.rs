@@ -104,7 +104,7 @@ impl TenantCache {
         let shared = self.shared();
         let tenant = (self.space(), self.is_tenantless());
         let names = key.names(&shared.rules, tenant, shared.settings.max_key)?;
-        Ok(Read::of_value(shared, names, ttl.longest()))
+        Ok(Box::new(Read::of_value(shared, names, ttl.longest())))
     }
 
     pub(super) fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes, DataError> {

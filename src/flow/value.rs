@@ -48,8 +48,8 @@ impl Waiting for Nobody {
 
 impl Read {
     /// The read of a value with these names, which is kept for so long.
-    pub(crate) fn of_value(shared: &Shared, names: Names, ttl: Duration) -> Box<Self> {
-        Box::new(Self {
+    pub(crate) fn of_value(shared: &Shared, names: Names, ttl: Duration) -> Self {
+        Self {
             route: Arc::clone(&shared.rules.values.route),
             names: Arc::new(names),
             search: None,
@@ -66,7 +66,7 @@ impl Read {
             reason: Fwd::Miss,
             held: None,
             patience: Patience::default(),
-        })
+        }
     }
 }
 
