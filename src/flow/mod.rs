@@ -14,13 +14,13 @@
 //! | `hit` | an entry becomes a response |
 //! | `step`, `breaker` | each step of the store has a time limit, and is not taken while the store is away |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
-//! | `flights` | who waits for whom |
+//! | `flights`, `joined` | who waits for whom, and what becomes of who has waited |
 //! | `capacity` | how many runs there may be at once |
 //! | `run` | the handler on a task of its own |
 //! | `solo` | the handler for one client alone |
-//! | `lease` | the right to run it |
+//! | `ask`, `lease` | the right to run it |
 //! | `collect`, `pipe`, `read_ahead` | between the run and its client |
-//! | `freshen` | what is stored is brought up to date by a 304 or a HEAD |
+//! | `freshen`, `confirm` | what is stored is brought up to date by a 304 or a HEAD |
 //! | `plan` | whether a response is stored, for how long, and as what |
 //! | `fill` | it is stored, and given to those who wait |
 //! | `value` | the same for a value of the typed data cache |
@@ -30,11 +30,13 @@
 
 mod admit;
 mod admit_write;
+mod ask;
 mod at_end;
 mod capacity;
 mod breaker;
 mod coalesce;
 mod collect;
+mod confirm;
 mod content;
 mod fill;
 mod flights;
@@ -44,6 +46,7 @@ mod hit;
 #[cfg(feature = "admin")]
 mod inspect;
 mod invalidation;
+mod joined;
 mod keying;
 mod known_keys;
 mod lease;

@@ -3,31 +3,29 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, Response, StatusCode};
-use http_body::{Body, SizeHint};
+use http::{Response, StatusCode};
+use http_body::Body;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::capacity::{self, Turn};
 use super::collect::{Broken, collect};
+use super::confirm::confirm;
 use super::fill;
 use super::flights::Lead;
-use super::freshen::{self, conditions};
+use super::freshen::conditions;
 use super::hit::{self, Served};
 use super::lease::{Lease, keep};
-use super::lookup::Held;
 use super::origin::{Answer, Handler, Origin};
 use super::pipe::pipe;
 use super::plan::Plan;
 use super::read::{Read, has_failed, shed};
 use super::shared::Shared;
 use super::status;
-use super::step::{after, step};
 use crate::body::ResponseBody;
-use crate::entry::{Content, Entry, Millis, Snapshot};
+use crate::entry::Snapshot;
 use crate::protocol::{Uncacheable, conditional};
 use crate::telemetry::Bypass;
 
@@ -82,6 +80,11 @@ impl Run {
         self.leads.drain(..).for_each(Lead::shed);
     }
 
+    /// What it goes on with once there is something to store.
+    pub(super) fn into_parts(mut self) -> (Option<Snapshot>, Option<Lease>, Vec<Lead>) {
+        (self.snapshot.take(), self.lease.take(), std::mem::take(&mut self.leads))
+    }
+
     /// Nobody can share the answer: the run leaves the map of flights, gives up what it was to
     /// store, and all waiters run their own, together.
     pub(super) fn make_private(&mut self) {
@@ -123,7 +126,7 @@ where
     }
 }
 
-type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
+pub(super) type Reply<S, B> = oneshot::Sender<Answer<S, B>>;
 
 async fn fly<S, B>(
     shared: Arc<Shared>,
@@ -241,69 +244,6 @@ async fn fly<S, B>(
     }
 }
 
-/// Answers with what is stored, which the handler has said is still good, and stores it anew.
-async fn confirm<S: Handler<B>, B>(
-    shared: &Arc<Shared>,
-    read: &Read,
-    mut run: Run,
-    held: &Held,
-    not_modified: &Parts,
-    (asked, started): ((&HeaderMap, Millis), Instant),
-    reply: Reply<S, B>,
-) {
-    let Some((parts, body)) = freshen::confirmed(held, not_modified) else {
-        leave_alone(shared, read, &mut run);
-        tracing::warn!(route = %read.route.name, "the handler answered 304 for another response");
-        let _ = reply.send(Ok(mistaken(shared, read)));
-        // Asked about it again the handler would say the same, to one client after the other.
-        return discard(shared, read, held).await;
-    };
-    let hint = SizeHint::with_exact(body.len() as u64);
-    let planned = Plan::new(shared, read, &parts, &hint, asked);
-    let planned = planned.and_then(|plan| {
-        let entry = plan.entry(read, &parts, vec![body.clone()], started.elapsed())?;
-        Ok((plan, entry))
-    });
-    match planned {
-        Ok((plan, entry)) => {
-            let response = hit::respond(shared, Arc::new(entry.clone()), read, Served::Confirmed);
-            let _ = reply.send(Ok(response));
-            fill::finish(shared, read, run.into_parts(), plan, entry).await;
-        }
-        Err(why) => {
-            give_up(shared, read, &mut run, why);
-            let mut entry = Entry::clone(&held.entry);
-            entry.content = Content::Response { status: parts.status, headers: parts.headers };
-            let _ = reply.send(Ok(hit::respond(shared, Arc::new(entry), read, Served::Confirmed)));
-            // What may not be stored any more must not be found any more.
-            discard(shared, read, held).await;
-        }
-    }
-}
-
-/// Has the store forget what is held.
-async fn discard(shared: &Shared, read: &Read, held: &Held) {
-    let deadline = after(shared.settings.fill_timeout);
-    let discard =
-        step(shared, "discard", deadline, |store| store.discard(&read.names, &held.frame));
-    let _ = discard.await;
-}
-
-/// What a client gets where the handler says that something has not changed which is not what it
-/// was asked about.
-fn mistaken<R: Body<Data = Bytes>>(shared: &Shared, read: &Read) -> Response<ResponseBody<R>> {
-    let mut response = Response::new(ResponseBody::whole(Bytes::new()));
-    *response.status_mut() = StatusCode::BAD_GATEWAY;
-    status::forwarded(shared, read, response.headers_mut(), Some("not-modified"));
-    response
-}
-
-impl Run {
-    pub(super) fn into_parts(mut self) -> (Option<Snapshot>, Option<Lease>, Vec<Lead>) {
-        (self.snapshot.take(), self.lease.take(), std::mem::take(&mut self.leads))
-    }
-}
-
 /// A place among the runs; `None` if there is no room, or if nobody wants it any more.
 async fn place<S: Handler<B>, B>(
     shared: &Shared,
@@ -368,7 +308,7 @@ where
 }
 
 /// The response can't be shared: waiters go their own way, and so does who comes soon.
-fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
+pub(super) fn give_up(shared: &Shared, read: &Read, run: &mut Run, why: Uncacheable) {
     shared.telemetry.uncacheable(&read.route.telemetry, why);
     tracing::debug!(route = %read.route.name, reason = why.as_str(), "response not stored");
     if why.is_of_request() {
