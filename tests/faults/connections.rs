@@ -92,13 +92,13 @@ async fn p17_connections_that_went_silent_are_replaced() {
         let fixture = Fixture::with(|cache| cache.breaker_failures(failures)).await;
         for length in [10, 150, 400, 900, 1500] {
             fixture.hit_again("/users/8").await;
-            fixture.proxy.set(Mode::BlackHole).await;
+            fixture.network.set(Mode::BlackHole).await;
             let end = Instant::now() + Duration::from_millis(length);
             while Instant::now() < end {
                 fixture.app.get("4", "/users/8").await;
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            fixture.proxy.set(Mode::Pass).await;
+            fixture.network.set(Mode::Pass).await;
             let recovery = fixture.hit_again("/users/8").await;
             println!("breaker {failures}: {length} ms of silence, hits after {recovery:?}");
             assert!(recovery < Duration::from_secs(1) + SLACK, "{length} ms: {recovery:?}");

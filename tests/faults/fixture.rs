@@ -1,4 +1,4 @@
-//! A server, a network before it, an instance behind that, and the same app without a cache.
+//! Servers, a network before them, an instance behind that, and the same app without a cache.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use axum::routing::{get, put};
 use tower_response_cache::{Cache, CacheBuilder, On, RedisStore, Route, Scope};
 
 use crate::counted::Counted;
+use crate::network::Network;
 use crate::support::app::{App, Source, gym_cache, gym_routes};
-use crate::support::fault_proxy::{FaultProxy, Mode};
-use crate::support::redis_server::RedisServer;
+use crate::support::fault_proxy::Mode;
 
 /// How long a look-up may take. Long, for a machine that is busy with other tests.
 pub const LOOKUP: Duration = Duration::from_millis(150);
@@ -30,7 +30,7 @@ pub const SLACK: Duration = Duration::from_millis(1200);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Network(Mode),
-    /// SIGKILL; it comes back empty.
+    /// SIGKILL; they come back empty.
     Kill,
     /// SIGSTOP and SIGCONT.
     Stop,
@@ -38,13 +38,13 @@ pub enum Fault {
 
 /// The whole of it.
 pub struct Fixture {
-    pub server: RedisServer,
-    pub proxy: FaultProxy,
+    pub network: Network,
     pub store: Arc<Counted<RedisStore>>,
     pub app: App,
     /// The same handlers and writes, and no cache.
     pub plain: App,
-    /// Another instance, whose network is whole.
+    /// Another instance, whose network is whole, but in a cluster: there all go by the addresses that it
+    /// tells.
     pub other: App,
 }
 
@@ -54,33 +54,35 @@ impl Fixture {
     }
 
     pub async fn with(change: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
-        let server = RedisServer::start();
-        let proxy = FaultProxy::before(server.port());
-        let store = RedisStore::builder(&proxy.url()).connections(2).connect_timeout(CONNECT);
+        Self::on(Network::one(), change).await
+    }
+
+    pub async fn on(network: Network, change: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
+        let store = RedisStore::builder(&network.url()).connections(2).connect_timeout(CONNECT);
         let store = Arc::new(Counted::new(store.connect().await.unwrap()));
         let source = Source::default();
         let app = instance(change(configured(Arc::clone(&store))), source.clone());
-        let direct = RedisStore::builder(&server.url()).connect().await.unwrap();
+        let direct = RedisStore::builder(&network.direct_url()).connect().await.unwrap();
         let direct = configured(Arc::new(Counted::new(direct)));
         let other = instance(direct.lookup_timeout(Duration::from_secs(5)), source);
         let source = Source::default();
         let plain = App { cache: app.cache.clone(), router: routes(source.clone()), source };
-        Self { server, proxy, store, app, plain, other }
+        Self { network, store, app, plain, other }
     }
 
     pub async fn begin(&mut self, fault: Fault) {
         match fault {
-            Fault::Network(mode) => self.proxy.set(mode).await,
-            Fault::Kill => self.server.kill(),
-            Fault::Stop => self.server.pause(),
+            Fault::Network(mode) => self.network.set(mode).await,
+            Fault::Kill => self.network.kill(),
+            Fault::Stop => self.network.pause(),
         }
     }
 
     pub async fn end(&mut self, fault: Fault) {
         match fault {
-            Fault::Network(_) => self.proxy.set(Mode::Pass).await,
-            Fault::Kill => self.server.restart(),
-            Fault::Stop => self.server.resume(),
+            Fault::Network(_) => self.network.set(Mode::Pass).await,
+            Fault::Kill => self.network.restart(),
+            Fault::Stop => self.network.resume(),
         }
     }
 

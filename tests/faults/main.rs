@@ -10,11 +10,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../topology/cluster.rs"]
+mod cluster;
+
 mod clients;
 mod connections;
 mod counted;
 mod fixture;
+mod in_cluster;
 mod matrix;
+mod network;
 mod operations;
 mod settings;
 mod solo;

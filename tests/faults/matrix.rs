@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::clients::Clients;
 use crate::fixture::{Fault, Fixture, SLACK};
+use crate::network::Network;
 use crate::operations::Operation;
 use crate::support::fault_proxy::Mode;
 
@@ -18,7 +19,8 @@ macro_rules! faults {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                all_operations($fault).await;
+                let network = Network::one();
+                operations(network, $fault, Operation::all()).await;
             }
         )*
     };
@@ -35,11 +37,16 @@ faults! {
     p17_stopped: Fault::Stop;
 }
 
-async fn all_operations(fault: Fault) {
-    let mut fixture = Fixture::new().await;
+/// Each operation under this fault, one after the other.
+pub async fn operations(
+    network: Network,
+    fault: Fault,
+    operations: impl Iterator<Item = Operation>,
+) {
+    let mut fixture = Fixture::on(network, |builder| builder).await;
     let clients = Clients::begin(&fixture.app, 4);
     let mut recoveries = Vec::new();
-    for operation in Operation::all() {
+    for operation in operations {
         recoveries.push(outage(&mut fixture, fault, operation).await);
     }
     clients.end(&fixture.app).await;
@@ -93,7 +100,7 @@ async fn p20_replies_that_come_byte_by_byte_are_whole() {
         Fixture::with(|cache| cache.lookup_timeout(Duration::from_secs(5)).breaker_failures(0))
             .await;
     let clients = Clients::begin(&fixture.app, 8);
-    fixture.proxy.set(Mode::Trickle).await;
+    fixture.network.set(Mode::Trickle).await;
     for operation in Operation::all() {
         operation.run(&fixture, "1", &format!("trickle, {operation:?}")).await;
         operation.hit_again(&fixture, "trickle").await;
@@ -120,9 +127,9 @@ async fn p20_whatever_breaks_in_the_middle_no_answer_is_anothers() {
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(4) {
         for mode in modes {
-            fixture.proxy.set(mode).await;
+            fixture.network.set(mode).await;
             tokio::time::sleep(Duration::from_millis(fastrand::u64(1..30))).await;
-            fixture.proxy.set(Mode::Pass).await;
+            fixture.network.set(Mode::Pass).await;
             tokio::time::sleep(Duration::from_millis(fastrand::u64(1..150))).await;
         }
     }

@@ -13,7 +13,7 @@ use tower_response_cache::MemoryStore;
 async fn it_opens_after_so_many_failures_in_a_row() {
     let fixture = Fixture::with(|cache| cache.breaker_failures(3)).await;
     fixture.hit_again("/users/1").await;
-    fixture.proxy.set(Mode::BlackHole).await;
+    fixture.network.set(Mode::BlackHole).await;
     for failed in 1..=3 {
         assert!(!fixture.app.cache.stats().breaker_open, "after {} failures", failed - 1);
         fixture.app.get("4", "/users/1").await.assert_bypass("store");
@@ -23,7 +23,7 @@ async fn it_opens_after_so_many_failures_in_a_row() {
     assert_eq!((stats.breaker_opened, stats.store_errors, stats.skipped), (1, 3, 0));
     fixture.app.get("4", "/users/1").await.assert_bypass("store");
     assert_eq!(fixture.app.cache.stats().skipped, 1);
-    fixture.proxy.set(Mode::Pass).await;
+    fixture.network.set(Mode::Pass).await;
     fixture.hit_again("/users/1").await;
     assert!(!fixture.app.cache.stats().breaker_open);
 }
@@ -31,7 +31,7 @@ async fn it_opens_after_so_many_failures_in_a_row() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_it_each_request_asks_the_store() {
     let fixture = Fixture::with(|cache| cache.breaker_failures(0)).await;
-    fixture.proxy.set(Mode::BlackHole).await;
+    fixture.network.set(Mode::BlackHole).await;
     let steps = fixture.store.steps();
     let began = Instant::now();
     for _ in 0..8 {
@@ -48,7 +48,7 @@ async fn a_store_that_refuses_is_not_away() {
     let fixture = Fixture::new().await;
     fixture.hit_again("/users/1").await;
     let refuse = |replicas: &[u8]| {
-        fixture.server.raw(&[b"CONFIG", b"SET", b"min-replicas-to-write", replicas])
+        fixture.network.only_server().raw(&[b"CONFIG", b"SET", b"min-replicas-to-write", replicas])
     };
     assert!(refuse(b"1").starts_with("+OK"));
     for _ in 0..20 {
@@ -77,7 +77,7 @@ async fn patient() -> Fixture {
 async fn p17_a_read_waits_for_the_store_once_and_not_for_each_step() {
     for target in ["/users/new", "/teams/1", "/teams/2"] {
         let fixture = patient().await;
-        fixture.proxy.set(Mode::Delay(SECOND * 3 / 5)).await;
+        fixture.network.set(Mode::Delay(SECOND * 3 / 5)).await;
         let began = Instant::now();
         fixture.app.get("4", target).await.assert_bypass("store");
         let took = began.elapsed();
@@ -89,13 +89,13 @@ async fn p17_a_read_waits_for_the_store_once_and_not_for_each_step() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p17_a_write_waits_for_the_store_once_and_not_for_each_step() {
     let fixture = patient().await;
-    fixture.proxy.set(Mode::BlackHole).await;
+    fixture.network.set(Mode::BlackHole).await;
     let began = Instant::now();
     fixture.app.put("4", "/fenced/1", "new").await;
     let took = began.elapsed();
     assert!(took >= SECOND && took < SECOND * 8 / 5, "{took:?}");
     fixture.app.get("4", "/users/1").await.assert_bypass("dirty");
-    fixture.proxy.set(Mode::Pass).await;
+    fixture.network.set(Mode::Pass).await;
     fixture.hit_again("/users/1").await;
 }
 
@@ -110,11 +110,11 @@ async fn a_lease_from_before_an_outage_is_given_up_after_it() {
     while fixture.app.source.runs() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    fixture.proxy.set(Mode::Refuse).await;
+    fixture.network.set(Mode::Refuse).await;
     fixture.open_breaker().await;
     holder.await.unwrap().assert_miss();
     fixture.app.cache.settled().await;
-    fixture.proxy.set(Mode::Pass).await;
+    fixture.network.set(Mode::Pass).await;
     fixture.hit_again("/users/1").await;
     let began = Instant::now();
     fixture.other.get("4", "/users/42").await.assert_miss();
@@ -124,19 +124,19 @@ async fn a_lease_from_before_an_outage_is_given_up_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn probes_are_nothing_to_wait_for_and_do_not_outlive_the_cache() {
     let fixture = Fixture::new().await;
-    fixture.proxy.set(Mode::BlackHole).await;
+    fixture.network.set(Mode::BlackHole).await;
     fixture.open_breaker().await;
     // The probes are nothing that anybody waits for.
     let settled = tokio::time::timeout(Duration::from_secs(5), fixture.app.cache.settled()).await;
     settled.expect("settled although the breaker is open");
-    let Fixture { proxy, store, app, plain, server: _server, other: _other } = fixture;
+    let Fixture { network, store, app, plain, other: _other } = fixture;
     drop((app, plain));
     let began = Instant::now();
     while std::sync::Arc::strong_count(&store) > 1 {
         assert!(began.elapsed() < Duration::from_secs(5), "the probes hold the store");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    drop(proxy);
+    drop(network);
 }
 
 /// As a near-cache has it: its hits say nothing of the server behind it.

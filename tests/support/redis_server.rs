@@ -55,6 +55,11 @@ impl RedisServer {
         self.port
     }
 
+    /// Adds arguments for when it is started again.
+    pub fn add_args(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+    }
+
     /// Whether it was started, and not killed or stopped since.
     pub fn runs(&self) -> bool {
         self.child.is_some()

@@ -1,0 +1,114 @@
+//! The same faults in a cluster of three primaries: at all of them at once, and at one.
+
+use std::time::{Duration, Instant};
+
+use axum::http::Method;
+
+use crate::fixture::{Fault, Fixture, LOOKUP, SLACK};
+use crate::matrix::operations;
+use crate::network::Network;
+use crate::operations::Operation;
+use crate::support::app::request;
+use crate::support::fault_proxy::Mode;
+use crate::values::ValueOperation;
+
+macro_rules! faults {
+    ($($name:ident: $fault:expr, $operations:expr;)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                operations(Network::cluster(), $fault, $operations.into_iter()).await;
+            }
+        )*
+    };
+}
+
+faults! {
+    p17_slow: Fault::Network(Mode::Delay(Duration::from_millis(700))), all();
+    p17_refused: Fault::Network(Mode::Refuse), all();
+    p17_closed: Fault::Network(Mode::Close), all();
+    p17_reset: Fault::Network(Mode::Reset), all();
+    // Shorter than the answer to a probe: connections that nobody had used would let one through.
+    p17_cut_in_a_reply: Fault::Network(Mode::Cut(3)), all();
+    // Each of these takes seconds, for what is in the way to be noticed or for the cluster to be well.
+    p17_black_hole: Fault::Network(Mode::BlackHole), some();
+    p17_killed: Fault::Kill, some();
+    p17_stopped: Fault::Stop, some();
+}
+
+fn all() -> Vec<Operation> {
+    Operation::all().collect()
+}
+
+fn some() -> Vec<Operation> {
+    let values = [ValueOperation::Hit, ValueOperation::Invalidate].map(Operation::Value);
+    let responses = [Operation::Hit, Operation::Write, Operation::FencedWrite, Operation::Group];
+    [&responses[..], &values[..]].concat()
+}
+
+/// A tenant whose names each of the primaries has.
+fn tenants(network: &Network) -> Vec<(String, usize)> {
+    let cluster = network.as_cluster();
+    let mut found: Vec<(String, usize)> = Vec::new();
+    for tenant in (0..).map(|number: u32| number.to_string()) {
+        let owner = cluster.owner(&format!("gym:e:{{{tenant}}}:x"));
+        if found.iter().all(|(_, known)| *known != owner) {
+            found.push((tenant, owner));
+        }
+        if found.len() == 3 {
+            break;
+        }
+    }
+    found
+}
+
+/// What one primary's tenants can't have is bypassed for them, and the others have their hits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p17_one_primary_that_is_away_is_away_for_its_own_tenants() {
+    let fixture = Fixture::on(Network::cluster(), |builder| builder).await;
+    let tenants = tenants(&fixture.network);
+    let (hit, others) = tenants.split_first().expect("three tenants");
+    let faults = [Mode::Refuse, Mode::Close, Mode::Reset, Mode::Cut(7), Mode::BlackHole];
+    for mode in faults {
+        for (tenant, _) in &tenants {
+            hit_again(&fixture, tenant, &format!("before {mode:?}")).await;
+        }
+        fixture.network.set_before(hit.1, mode).await;
+        for round in 0..10 {
+            let context = format!("{mode:?}, round {round}");
+            let began = Instant::now();
+            let value = format!("{mode:?} {round}");
+            write(&fixture, &hit.0, &value).await;
+            let answer = fixture.app.get(&hit.0, "/users/7").await;
+            assert_eq!(answer.text(), format!("{}/7={value}", hit.0), "{context}");
+            assert!(!answer.is_hit(), "{context}: {answer:?}");
+            // A write waits for its invalidation, and a read for its look-up.
+            assert!(began.elapsed() < 3 * LOOKUP + SLACK, "{context}: {:?}", began.elapsed());
+            for (tenant, _) in others {
+                fixture.app.get(tenant, "/users/7").await.assert_hit();
+            }
+        }
+        fixture.network.set_before(hit.1, Mode::Pass).await;
+        hit_again(&fixture, &hit.0, &format!("after {mode:?}")).await;
+        let last = format!("{}/7={mode:?} 9", hit.0);
+        assert_eq!(fixture.app.get(&hit.0, "/users/7").await.text(), last, "{mode:?}");
+        // Of what could not be confirmed meanwhile nobody else sees anything any more.
+        fixture.app.cache.shutdown(Duration::from_secs(10)).await.expect("confirmed");
+        assert_eq!(fixture.other.get(&hit.0, "/users/7").await.text(), last, "{mode:?}");
+    }
+}
+
+async fn write(fixture: &Fixture, tenant: &str, value: &str) {
+    let mut request = request(Method::PUT, tenant, "/users/7");
+    *request.body_mut() = value.to_owned().into();
+    let answer = fixture.app.send(request).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+}
+
+async fn hit_again(fixture: &Fixture, tenant: &str, context: &str) {
+    let began = Instant::now();
+    while !fixture.app.get(tenant, "/users/7").await.is_hit() {
+        assert!(began.elapsed() < Duration::from_secs(10), "{context}: no hit of {tenant}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
