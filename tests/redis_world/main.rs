@@ -6,6 +6,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../topology/cluster.rs"]
+mod cluster;
+
+mod authority;
 mod document;
 mod fleet;
 mod loss;
@@ -13,6 +17,8 @@ mod login;
 mod memory;
 mod old_server;
 mod permissions;
+mod permissions_in_cluster;
 mod roles;
 mod tls;
+mod tls_in_cluster;
 mod trouble;

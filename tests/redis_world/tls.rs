@@ -2,39 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 use tower_response_cache::store::{RedisStoreBuilder, StoreErrorKind, conformance};
 
+use crate::authority::Authority;
 use crate::fleet::{Instance, PATIENCE, address, assert_says, patiently, source, tell, whole};
 use crate::support::redis_server::{RedisServer, free_port};
-
-/// An authority, and what it has signed.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        Self::named("an authority of ours")
-    }
-
-    fn named(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// Certificate and key of somebody with this name.
-    fn signs(&self, name: &str) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// A server behind TLS. It also has a port without, for the test to say what it wants.
 struct Secured {
@@ -48,25 +21,11 @@ impl Secured {
     fn start(clients: &str) -> Self {
         let authority = Authority::new();
         let files = TempDir::new().unwrap();
-        let file = |name: &str, pem: &str| {
-            let path = files.path().join(name);
-            std::fs::write(&path, pem).unwrap();
-            path.to_str().unwrap().to_owned()
-        };
-        let (certificate, key) = authority.signs("127.0.0.1");
         let port = free_port();
-        let server = RedisServer::with_args(&[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-cert-file",
-            &file("cert.pem", &certificate),
-            "--tls-key-file",
-            &file("key.pem", &key),
-            "--tls-ca-cert-file",
-            &file("ca.pem", &authority.pem()),
-            "--tls-auth-clients",
-            clients,
-        ]);
+        let mut args = authority.server_args("127.0.0.1", files.path(), port);
+        args.extend(["--tls-auth-clients", clients].map(str::to_owned));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let server = RedisServer::with_args(&args);
         Self { server, port, authority, _files: files }
     }
 

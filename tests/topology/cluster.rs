@@ -1,6 +1,6 @@
 //! A real cluster: three primaries with a replica each, and what can be done to it.
 
-#![allow(dead_code, reason = "each test target uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test target uses a part")]
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -20,7 +20,11 @@ pub struct Cluster {
 impl Cluster {
     /// Three primaries, each with a third of the slots, and three replicas.
     pub fn start() -> Self {
-        let nodes: Vec<_> = (0..2 * PRIMARIES).map(|_| node()).collect();
+        Self::of((0..2 * PRIMARIES).map(|_| node(&[])).collect(), RedisServer::port)
+    }
+
+    /// The same of these nodes, which know each other by these ports.
+    pub fn of(nodes: Vec<RedisServer>, known_by: impl Fn(&RedisServer) -> u16) -> Self {
         let ids = nodes.iter().map(|node| text(&ask(node.port(), &["CLUSTER", "MYID"]))).collect();
         let cluster = Self { nodes, ids };
         let port = |at: usize| cluster.nodes[at].port();
@@ -35,7 +39,7 @@ impl Cluster {
         }
         for other in &cluster.nodes[1..] {
             let bus = field(&ask(other.port(), &["CONFIG", "GET", "cluster-port"]));
-            let to = other.port().to_string();
+            let to = known_by(other).to_string();
             ask(port(0), &["CLUSTER", "MEET", "127.0.0.1", &to, &bus]);
         }
         for at in 0..2 * PRIMARIES {
@@ -121,18 +125,16 @@ impl Cluster {
 
     /// A replica of this primary that runs.
     pub fn replica_of(&self, primary: usize) -> usize {
-        let port = format!("master_port:{}\r\n", self.nodes[primary].port());
-        let began = Instant::now();
-        loop {
-            for (at, node) in self.nodes.iter().enumerate() {
-                let role = try_ask(node.port(), &["INFO", "replication"]);
-                if role.is_some_and(|role| role.contains(&port)) {
-                    return at;
-                }
-            }
-            assert!(began.elapsed() < Duration::from_secs(20), "it has no replica");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let mut found = None;
+        self.until("it has a replica", || {
+            let seen = view(&self.nodes[primary]).unwrap_or_default();
+            let replicas = seen.iter().filter(|member| member.primary == self.ids[primary]);
+            found = replicas
+                .filter_map(|member| self.ids.iter().position(|id| *id == member.id))
+                .find(|at| self.nodes[*at].runs());
+            found.is_some()
+        });
+        found.expect("it was waited for")
     }
 
     /// The slot of a name, as any node knows it.
@@ -287,10 +289,10 @@ fn view(node: &RedisServer) -> Option<Vec<Member>> {
     Some(seen)
 }
 
-/// One that belongs to none yet.
-pub fn node() -> RedisServer {
+/// One that belongs to none yet, with further arguments.
+pub fn node(more: &[&str]) -> RedisServer {
     let bus = free_port().to_string();
-    RedisServer::with_args(&[
+    let args = [
         "--cluster-enabled",
         "yes",
         "--cluster-port",
@@ -301,7 +303,8 @@ pub fn node() -> RedisServer {
         "0",
         "--repl-ping-replica-period",
         "1",
-    ])
+    ];
+    RedisServer::with_args(&[&args[..], more].concat())
 }
 
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {

@@ -191,7 +191,7 @@ async fn a_sentinel_that_hangs_is_not_waited_for() {
 /// them loses, with all that was confirmed with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_confirmed_with_one_node_ends_what_the_next_one_holds() {
-    let (one, two) = (node(), node());
+    let (one, two) = (node(&[]), node(&[]));
     for (node, epoch) in [(&one, "1"), (&two, "2")] {
         ask(node.port(), &["CLUSTER", "SET-CONFIG-EPOCH", epoch]);
         ask(node.port(), &["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
