@@ -13,7 +13,7 @@ use crate::cluster::{Cluster, PRIMARIES, node};
 use crate::fleet::{Instance, assert_says, patiently, source, whole};
 use crate::permissions_in_cluster::tenants;
 use crate::support::app::{gym_cache, patient};
-use crate::support::redis_server::free_port;
+use crate::support::redis_server::{RedisServer, free_port};
 
 /// A cluster behind TLS, whose nodes talk so among themselves too. Each also has a port without, for the
 /// test to say what it wants.
@@ -37,7 +37,7 @@ impl Secured {
             node(&args.iter().map(String::as_str).collect::<Vec<_>>())
         });
         let nodes: Vec<_> = nodes.collect();
-        let plain: Vec<u16> = nodes.iter().map(|node| node.port()).collect();
+        let plain: Vec<u16> = nodes.iter().map(RedisServer::port).collect();
         let known_by = |port: u16| ports[plain.iter().position(|known| *known == port).unwrap()];
         let cluster = block_in_place(|| Cluster::of(nodes, |node| known_by(node.port())));
         Self { cluster, ports, authority, _files: files }
