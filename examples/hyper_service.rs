@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .namespace("counter")
         .tenant(Tenant::header("x-tenant"))
         .same_for_all_users()
-        .route(Route::get("/count").ttl(Duration::from_secs(60)).query([""; 0]))
+        .route(Route::get("/count").ttl(Duration::from_secs(60)).ignore_query())
         .invalidate(On::post("/count").path("/count"))
         .build()?;
 

@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .namespace("quickstart")
         .tenant(Tenant::header("x-team"))
         .same_for_all_users()
-        .route(Route::get("/notes").ttl(Duration::from_secs(300)).query([""; 0]))
+        .route(Route::get("/notes").ttl(Duration::from_secs(300)).ignore_query())
         .invalidate(On::post("/notes").path("/notes"))
         .build()?;
 

@@ -17,7 +17,50 @@ use crate::store::Store;
 
 /// Builds a [`Cache`]: routes, rules, where tenants are read from, and limits.
 ///
-/// Nothing is checked before [`build`](Self::build), and everything is checked there.
+/// Nothing is checked before [`build`](Self::build), and everything is checked there, but for what
+/// does not compile.
+///
+/// # What does not compile
+///
+/// A layer before the cache is built:
+///
+/// ```compile_fail,E0599
+/// use tower_response_cache::{Cache, MemoryStore, Route};
+///
+/// let layer = Cache::builder(MemoryStore::new()).route(Route::get("/users")).layer();
+/// ```
+///
+/// A declaration whose result is thrown away, which would be missing in the cache:
+///
+/// ```compile_fail,E0382
+/// use tower_response_cache::{Cache, MemoryStore, Route};
+///
+/// let builder = Cache::builder(MemoryStore::new());
+/// builder.route(Route::get("/users"));
+/// let cache = builder.build();
+/// ```
+///
+/// A rule in the place of a route, or a user's identity in that of a tenant:
+///
+/// ```compile_fail,E0308
+/// use tower_response_cache::{Cache, MemoryStore, On};
+///
+/// let builder = Cache::builder(MemoryStore::new()).route(On::put("/users").path("/users"));
+/// ```
+///
+/// ```compile_fail,E0308
+/// use tower_response_cache::{Cache, Identity, MemoryStore};
+///
+/// let builder = Cache::builder(MemoryStore::new()).tenant(Identity::header("x-user-id"));
+/// ```
+///
+/// A URL in the place of a store:
+///
+/// ```compile_fail,E0277
+/// use tower_response_cache::Cache;
+///
+/// let builder = Cache::builder("redis://127.0.0.1");
+/// ```
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct CacheBuilder {
     store: Arc<dyn Store>,
@@ -185,7 +228,7 @@ impl CacheBuilder {
     /// Request fields that are part of the key on every route, where a request has them:
     /// [`TARGET_FIELDS`](crate::TARGET_FIELDS) if not set, and none in the [`rfc9111`](Self::rfc9111)
     /// attitude, where responses say so with `Vary`. A list given here takes the place of the other;
-    /// an empty one, `[""; 0]`, is for handlers that read none of them.
+    /// if handlers read none of them, see [`ignore_target_fields`](Self::ignore_target_fields).
     ///
     /// For one route there is [`Route::header`].
     ///
@@ -203,6 +246,14 @@ impl CacheBuilder {
         I::Item: Into<String>,
     {
         self.keyed = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Keeps no request field in the key that no route names with [`Route::header`]: for apps whose
+    /// handlers read none of [`TARGET_FIELDS`](crate::TARGET_FIELDS), neither for links nor for
+    /// redirects. Where they should not be able to, see [`removed_fields`](Self::removed_fields).
+    pub fn ignore_target_fields(mut self) -> Self {
+        self.keyed = Some(Vec::new());
         self
     }
 

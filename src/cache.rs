@@ -36,6 +36,24 @@ use crate::tenant::{InvalidTenant, TenantCache};
 /// let app: axum::Router = axum::Router::new().layer(cache.layer());
 /// # Ok::<(), tower_response_cache::ConfigError>(())
 /// ```
+///
+/// # What does not compile
+///
+/// There is no way to what is stored but through a tenant, and no pattern without one:
+///
+/// ```compile_fail,E0599
+/// async fn end(cache: tower_response_cache::Cache) {
+///     let removed = cache.delete_pattern("users:*").await;
+/// }
+/// ```
+///
+/// And no way to a tenant but through a check of its text:
+///
+/// ```compile_fail,E0599
+/// async fn end(cache: tower_response_cache::Cache) {
+///     let ended = cache.tenant("4").invalidate_all().await;
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Cache(Arc<Shared>);
 

@@ -33,6 +33,30 @@ use crate::store::{Invalidated, Mode, StoreError, StoreErrorKind};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # What does not compile
+///
+/// A text is no tenant, whoever has checked it:
+///
+/// ```compile_fail,E0308
+/// use tower_response_cache::TenantCache;
+///
+/// async fn end(gym: TenantCache) {
+///     let ended = gym.invalidate_all().await;
+/// }
+/// let ended = end("4");
+/// ```
+///
+/// Nothing that is one tenant's reaches all of them; only a rule can
+/// ([`On::all_tenants`](crate::On::all_tenants)):
+///
+/// ```compile_fail,E0599
+/// use tower_response_cache::{Scope, TenantCache};
+///
+/// async fn end(gym: TenantCache) {
+///     let ended = gym.invalidate(&Scope::all_tenants()).await;
+/// }
+/// ```
 #[derive(Clone)]
 pub struct TenantCache {
     shared: Arc<Shared>,
@@ -59,7 +83,8 @@ impl TenantCache {
     ///
     /// # Errors
     ///
-    /// [`InvalidateError::Scope`] if no entry can carry the scope. [`InvalidateError::Store`] if
+    /// [`InvalidateError::Scope`] if no entry can carry the scope, a parameter has no value, or a value
+    /// no parameter. [`InvalidateError::Store`] if
     /// the store did not confirm; this instance then passes the cache by for what the scope
     /// covers, and tries again in the background until it is confirmed.
     ///
@@ -119,7 +144,8 @@ impl TenantCache {
     ///
     /// # Errors
     ///
-    /// [`InvalidateError::Scope`] if there is no such set, or a parameter has no value.
+    /// [`InvalidateError::Scope`] if there is no such set, a parameter has no value, or a value no
+    /// parameter.
     /// [`InvalidateError::Store`], as [`invalidate`](Self::invalidate).
     ///
     /// # Dropping
@@ -220,6 +246,13 @@ impl TenantCache {
         values: &[(&str, &str)],
     ) -> Result<ScopeNames, ScopeError> {
         let set = self.find_set(name)?;
+        let is_known = |name: &str| {
+            set.targets.iter().any(|target| target.params().any(|known| known == name))
+        };
+        if let Some((parameter, _)) = values.iter().find(|(name, _)| !is_known(name)) {
+            let (scope, parameter) = (format!("the set {name:?}"), (*parameter).to_owned());
+            return Err(ScopeError::UnknownParameter { scope, parameter });
+        }
         let values: Vec<_> = values
             .iter()
             .map(|(name, value)| {

@@ -22,7 +22,7 @@ pub(crate) async fn cache(settings: &Settings) -> Result<Cache, Box<dyn Error>> 
         .namespace("load")
         .tenant(Tenant::header(TENANT))
         .same_for_all_users()
-        .route(Route::get("/items/{n}").ttl(settings.ttl).query([""; 0]))
+        .route(Route::get("/items/{n}").ttl(settings.ttl).ignore_query())
         // Two rules, so two stamps: one item changes, or all of them do.
         .invalidate(On::put("/items/{n}").path("/items/{n}"))
         .invalidate(On::put("/items").subtree("/items"));

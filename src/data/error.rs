@@ -16,7 +16,8 @@ pub struct DataError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DataErrorKind {
-    /// The key is empty, too long, or lacks the value of a parameter. Nothing was done.
+    /// The key is empty, too long, lacks the value of a parameter, or has one for a parameter that it
+    /// lacks. Nothing was done.
     Key,
     /// The value could not be written as JSON. Nothing was done.
     Encode,

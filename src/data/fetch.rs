@@ -44,6 +44,19 @@ impl TenantCache {
     /// # }
     /// ```
     ///
+    /// What can't be written as JSON does not compile:
+    ///
+    /// ```compile_fail,E0277
+    /// use std::{convert::Infallible, time::Duration};
+    /// use tower_response_cache::TenantCache;
+    ///
+    /// struct Hours;
+    ///
+    /// async fn hours(gym: TenantCache) -> Result<Hours, Infallible> {
+    ///     gym.get_or_fetch("hours", Duration::from_secs(60), async || Ok(Hours)).await
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// What `fetch` gives, unchanged. Those who waited for it fetch for themselves.

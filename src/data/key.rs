@@ -25,6 +25,14 @@ use crate::policy::Rules;
 ///     .with("period", "week")
 ///     .tag("user:{user}");
 /// ```
+///
+/// # What does not compile
+///
+/// A key that is no text, whose spelling would be left to chance:
+///
+/// ```compile_fail,E0277
+/// let key = tower_response_cache::DataKey::from(42);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct DataKey {
@@ -40,7 +48,8 @@ impl DataKey {
         Self { is_template: true, ..Self::from(template.into()) }
     }
 
-    /// Gives a parameter its value, which is any text.
+    /// Gives a parameter its value, which is any text. A value for a parameter that neither the key nor
+    /// one of its tags has is an error: what it was to tell apart would share an entry.
     pub fn with(mut self, parameter: impl Into<String>, value: impl AsRef<str>) -> Self {
         let mut encoded = String::new();
         encode(value.as_ref().as_bytes(), &mut encoded);
@@ -82,6 +91,23 @@ impl DataKey {
         Ok(text)
     }
 
+    /// Fails if a value is for no parameter of the key or of a tag.
+    fn has_no_value_to_spare(&self) -> Result<(), DataError> {
+        let key = self.text.as_str();
+        let templates = self.tags.iter().map(String::as_str).chain(self.is_template.then_some(key));
+        let is_known = |name: &str| {
+            let parameter = format!("{{{name}}}");
+            templates.clone().any(|template| template.contains(&parameter))
+        };
+        match self.values.iter().find(|(name, _)| !is_known(name)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let why = format!("neither the key nor a tag has the parameter {{{name}}}");
+                Err(DataError::new(DataErrorKind::Key, why))
+            }
+        }
+    }
+
     /// What the value is called in a store.
     pub(super) fn names(
         &self,
@@ -106,6 +132,7 @@ impl DataKey {
                 .map_err(|error| wrong(format!("the tag {tag:?}: {error}")))?;
             tags.push(text);
         }
+        self.has_no_value_to_spare()?;
         tags.sort_unstable();
         tags.dedup();
         let mut names = Names::new(space, "value", &text);
@@ -165,6 +192,17 @@ mod tests {
         assert_eq!(written(&key), "users:4%2A2%3A%C3%A9:x");
         let missing = DataKey::template("users:{id}").written().unwrap_err();
         assert_eq!(missing.kind(), DataErrorKind::Key);
+    }
+
+    #[test]
+    fn a_value_for_no_parameter_is_an_error() {
+        let key = DataKey::template("users:{id}").with("id", "1");
+        key.has_no_value_to_spare().unwrap();
+        key.clone().with("role", "x").tag("role:{role}").has_no_value_to_spare().unwrap();
+        for wrong in [key.with("role", "x"), DataKey::from("users:{id}").with("id", "1")] {
+            let error = wrong.has_no_value_to_spare().unwrap_err();
+            assert_eq!(error.kind(), DataErrorKind::Key, "{wrong:?}");
+        }
     }
 
     proptest! {

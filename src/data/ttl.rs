@@ -14,6 +14,14 @@ use crate::policy::MAX_TTL;
 /// // A user who does not exist is looked for again soon.
 /// let ttl = DataTtl::from(Duration::from_secs(3600)).absent(Duration::from_secs(10));
 /// ```
+///
+/// # What does not compile
+///
+/// A number without a unit:
+///
+/// ```compile_fail,E0277
+/// let ttl = tower_response_cache::DataTtl::from(3600);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DataTtl {
     present: Duration,

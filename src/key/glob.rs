@@ -30,6 +30,18 @@ const MAX_BYTES: usize = 1024;
 /// assert!(!glob.matches("/users/42"));
 /// # Ok::<(), tower_response_cache::key::GlobError>(())
 /// ```
+///
+/// # What does not compile
+///
+/// A pattern that was not checked, in the place of one that was:
+///
+/// ```compile_fail,E0308
+/// use tower_response_cache::{Store, key::Space};
+///
+/// async fn delete(store: &dyn Store, space: &Space) {
+///     let removed = store.delete_pattern(space, "/users*").await;
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Glob {
     text: Box<str>,

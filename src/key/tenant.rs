@@ -10,6 +10,14 @@ const MAX_CHARS: usize = 128;
 /// bytes, without control characters.
 ///
 /// Two ids are one tenant only if their bytes are equal; nothing is trimmed, folded or normalised.
+///
+/// # What does not compile
+///
+/// One that was not checked:
+///
+/// ```compile_fail,E0423
+/// let tenant = tower_response_cache::key::TenantId("4".into());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(Box<str>);
 

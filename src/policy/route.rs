@@ -28,6 +28,18 @@ use super::Identity;
 ///     }
 /// });
 /// ```
+///
+/// # What does not compile
+///
+/// A route for a method whose responses can't be cached, and a TTL without a unit:
+///
+/// ```compile_fail,E0599
+/// let route = tower_response_cache::Route::put("/users/{id}");
+/// ```
+///
+/// ```compile_fail,E0308
+/// let route = tower_response_cache::Route::get("/users").ttl(300);
+/// ```
 #[derive(Clone)]
 #[must_use]
 #[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
@@ -217,13 +229,26 @@ impl Route {
 
     /// Keeps only these query parameters in the key: requests that differ in others are one.
     ///
-    /// Name every parameter that the handler reads; an empty list, `[""; 0]`, if it reads none.
+    /// Name every parameter that the handler reads. If it reads none, see
+    /// [`ignore_query`](Self::ignore_query).
     pub fn query<I>(mut self, parameters: I) -> Self
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
         self.query = Some(parameters.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Keeps nothing of the query in the key: for handlers that read none of it.
+    ///
+    /// ```
+    /// use tower_response_cache::Route;
+    ///
+    /// let hours = Route::get("/operating-hours").ignore_query();
+    /// ```
+    pub fn ignore_query(mut self) -> Self {
+        self.query = Some(Vec::new());
         self
     }
 

@@ -27,6 +27,14 @@ use crate::store::Mode;
 /// let change = On::put("/users/{id}").subtree("/users/{id}").path("/users");
 /// let hours = On::put("/operating-hours").tag("hours");
 /// ```
+///
+/// # What does not compile
+///
+/// A rule for a method that changes nothing:
+///
+/// ```compile_fail,E0599
+/// let rule = tower_response_cache::On::get("/users").path("/users");
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct On {

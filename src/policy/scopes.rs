@@ -161,7 +161,8 @@ impl Scope {
         Self::new(ScopeTemplate::tag(tag))
     }
 
-    /// Gives a parameter its value, which is any text and matches only itself.
+    /// Gives a parameter its value, which is any text and matches only itself. A value for a parameter
+    /// that the scope does not have is an error when it is invalidated.
     pub fn with(mut self, parameter: &str, value: impl AsRef<str>) -> Self {
         let mut encoded = String::new();
         encode(value.as_ref().as_bytes(), &mut encoded);
@@ -186,6 +187,11 @@ impl Scope {
         };
         let mut text = String::new();
         template.bind(value, &mut text).map_err(|error| ScopeError::Unbound(error.to_string()))?;
+        let is_known = |name: &str| template.params().any(|known| known == name);
+        if let Some((name, _)) = self.values.iter().find(|(name, _)| !is_known(name)) {
+            let scope = template.as_str().to_owned();
+            return Err(ScopeError::UnknownParameter { scope, parameter: name.clone() });
+        }
         if rules.carries(template, &text, tenantless) {
             Ok(text)
         } else {
@@ -202,6 +208,13 @@ pub enum ScopeError {
     Template(TemplateError),
     /// One of its parameters has no value.
     Unbound(String),
+    /// A value was given for a parameter that it does not have.
+    UnknownParameter {
+        /// The scope's template, or the set's name.
+        scope: String,
+        /// The parameter.
+        parameter: String,
+    },
     /// No route, rule or set declares it, so that no entry carries its stamp.
     UnknownScope(String),
     /// There is no set with this name.
@@ -215,6 +228,10 @@ impl fmt::Display for ScopeError {
         match self {
             Self::Template(_) => f.write_str("the scope is malformed"),
             Self::Unbound(what) => write!(f, "the scope lacks a value: {what}"),
+            Self::UnknownParameter { scope, parameter } => write!(
+                f,
+                "{scope} has no parameter {{{parameter}}}: check its spelling, or leave the value out"
+            ),
             Self::UnknownScope(template) => write!(
                 f,
                 "no cached route, rule or set declares the scope {template}: declare it with \

@@ -16,7 +16,7 @@ use crate::support::app::{App, Source};
 
 /// The browser and the test ask under different hosts, and see the same entries all the same.
 fn config(store: Arc<dyn Store>) -> CacheBuilder {
-    crate::fixture::config(store).keyed_fields([""; 0])
+    crate::fixture::config(store).ignore_target_fields()
 }
 
 fn app(store: Arc<dyn Store>) -> App {

@@ -3,6 +3,7 @@
 
 mod compare;
 mod links;
+mod misuse;
 
 use std::path::{Path, PathBuf};
 

@@ -60,7 +60,7 @@ on_each_store! {
         // The same on a route that names the field itself.
         let named = Twin::with(backend.store.clone(), |builder| {
             let route = Route::get("/private/{id}").header("host");
-            builder.namespace("named").keyed_fields([""; 0]).route(route)
+            builder.namespace("named").ignore_target_fields().route(route)
         });
         for target in ["http://evil.example/private/1", "http://gym.example/private/1"] {
             named.ask(Asked::get(target)).await.assert_miss();
@@ -69,7 +69,7 @@ on_each_store! {
 
     async fn what_is_in_no_key_is_the_answer_to_others(backend: Backend) {
         // The control: this is what the two settings are for.
-        let twin = Twin::with(backend.store.clone(), |builder| builder.keyed_fields([""; 0]));
+        let twin = Twin::with(backend.store.clone(), |builder| builder.ignore_target_fields());
         twin.ask(Asked::get("/users/1").with("x-forwarded-host", "evil.example")).await.assert_miss();
         let victim = twin.send(Asked::get("/users/1")).await;
         victim.assert_hit();

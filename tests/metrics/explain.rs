@@ -18,7 +18,7 @@ fn builder() -> CacheBuilder {
         .tenant(Tenant::header("x-gym-id"))
         .removed_fields(["via"])
         .route(Route::get("/users").ttl(5 * MINUTE).query(["role", "status"]).same_for_all_users())
-        .route(Route::get("/users/{id}").query([""; 0]).stale_while_revalidate(MINUTE))
+        .route(Route::get("/users/{id}").ignore_query().stale_while_revalidate(MINUTE))
         .route(Route::get("/users/me").uncached())
         .route(
             Route::get("/mine")

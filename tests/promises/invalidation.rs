@@ -223,6 +223,7 @@ on_each_store! {
             .route(Route::get("/users").key("users:{role}:{status}").tag("lists"))
             .route(Route::get("/users/{id}").tag("user:{id}"))
             .set(InvalidationSet::named("user").subtree("/users/{id}").pattern("users:*").or_all())
+            .set(InvalidationSet::named("one").subtree("/users/{id}"))
             .scope(Scope::pattern("users:{role}:*"));
         let app = App::of(cache, crate::support::app::gym_routes(Source::default()));
         let targets = ["/users?role=admin&status=on", "/users?role=guest&status=on", "/users/1", "/users/2"];
@@ -267,6 +268,21 @@ on_each_store! {
         assert!(matches!(unknown, Err(InvalidateError::Scope(ScopeError::UnknownScope(_)))));
         let unbound = gym.invalidate_set("user", &[]).await;
         assert!(matches!(unbound, Err(InvalidateError::Scope(ScopeError::Unbound(_)))));
+        let to_spare = gym.invalidate_set("user", &[("id", "1"), ("role", "x")]).await;
+        assert!(matches!(
+            to_spare,
+            Err(InvalidateError::Scope(ScopeError::UnknownParameter { parameter, .. }))
+                if parameter == "role"
+        ));
+        let to_spare = gym.invalidate(&Scope::path("/users").with("id", "1")).await;
+        assert!(matches!(
+            to_spare,
+            Err(InvalidateError::Scope(ScopeError::UnknownParameter { scope, .. }))
+                if scope.contains("/users")
+        ));
+        still_hit([true, true, true, true]).await;
+        let for_one = gym.invalidate_set_for_all("one").await;
+        assert!(matches!(for_one, Err(InvalidateError::Scope(ScopeError::NotForAll(_)))));
         let unknown = gym.invalidate_set("users", &[]).await;
         assert!(matches!(unknown, Err(InvalidateError::Scope(ScopeError::UnknownSet(_)))));
         assert!(matches!(gym.delete_pattern("[a").await, Err(InvalidateError::Glob(_))));

@@ -160,7 +160,7 @@ on_each_store! {
                 .namespace(name)
                 .tenant(tenant)
                 .same_for_all_users()
-                .route(Route::get("/gyms/{gym}").query([""; 0]));
+                .route(Route::get("/gyms/{gym}").ignore_query());
             let router = Router::new().route("/gyms/{gym}", get(|| async { "x" }));
             let app = App::of(cache, router);
             let ask = |one: bool| {
