@@ -82,7 +82,7 @@
 //! refuses requests; outside whatever makes the answer expensive. On a cached route that misses,
 //! the inner service runs on a task of its own, which needs the tokio runtime: task-locals of the
 //! caller are not seen there. `docs/LAYERS.md` says of each common layer what it does on either side,
-//! and has a whole app in order.
+//! and `docs/guides/layer-order.md` has a whole app in order.
 //!
 //! # Features
 //!
@@ -150,7 +150,7 @@ struct Readme;
 #[doc = include_str!("../docs/ADMIN.md")]
 struct AdminPages;
 
-/// So is that of the page on other layers.
-#[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../docs/LAYERS.md")]
-struct Layers;
+/// So is that of the guides, whose programs are examples too.
+#[cfg(all(doctest, feature = "redis"))]
+#[doc = include_str!("../docs/guides/background-job.md")]
+struct BackgroundJob;

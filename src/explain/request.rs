@@ -316,15 +316,16 @@ fn owned(values: &[&str]) -> Vec<String> {
     values.iter().map(|value| (*value).to_owned()).collect()
 }
 
+/// Each sentence on a line of its own, the last one too.
 impl fmt::Display for RequestExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.method, self.path)?;
         match (&self.route, &self.treatment) {
-            (_, Treatment::Untouched(why)) => write!(f, "is not cached: {why}."),
+            (_, Treatment::Untouched(why)) => writeln!(f, "is not cached: {why}."),
             (Some(route), Treatment::Bypass(why)) => {
-                write!(f, "is on {route} and goes past the cache ({}): {why}.", why.as_str())
+                writeln!(f, "is on {route} and goes past the cache ({}): {why}.", why.as_str())
             }
-            (None, Treatment::Bypass(why)) => write!(f, "goes past the cache: {why}."),
+            (None, Treatment::Bypass(why)) => writeln!(f, "goes past the cache: {why}."),
             (Some(route), Treatment::Lookup(lookup)) => {
                 write!(f, "is on {route} and is looked up.\n{lookup}")
             }

@@ -8,6 +8,7 @@ mod redis_server;
 
 #[cfg(feature = "admin")]
 mod gym_admin;
+mod guides;
 mod gym_api;
 mod gym_fleet;
 mod hyper_service;
