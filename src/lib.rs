@@ -150,6 +150,16 @@ struct Readme;
 #[doc = include_str!("../docs/ADMIN.md")]
 struct AdminPages;
 
+/// So is that of the page on metrics.
+#[cfg(all(doctest, feature = "metrics"))]
+#[doc = include_str!("../docs/METRICS.md")]
+struct MetricsPage;
+
+/// So is that of the page on Redis.
+#[cfg(all(doctest, feature = "tls"))]
+#[doc = include_str!("../docs/REDIS.md")]
+struct RedisPage;
+
 /// So is that of the guides, whose programs are examples too.
 #[cfg(all(doctest, feature = "redis"))]
 #[doc = include_str!("../docs/guides/background-job.md")]

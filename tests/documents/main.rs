@@ -1,7 +1,9 @@
 //! What the documents and the manifest claim is so: links lead somewhere, tests that are named
 //! exist, examples are listed, and what is published is what should be.
 
+mod code;
 mod compare;
+mod examples;
 mod links;
 mod misuse;
 

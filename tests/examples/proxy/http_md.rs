@@ -6,7 +6,6 @@ use tokio::process::Command;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::case::PATIENCE;
-use super::origin::{Origin, Reply};
 use crate::server::Server;
 
 /// Where the page says that the two are.
@@ -17,31 +16,20 @@ const ORIGIN: &str = "127.0.0.1:8080";
 async fn every_command_prints_what_the_page_says() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/HTTP.md");
     let page = std::fs::read_to_string(page).expect("the page");
-    let origin = Origin::start().await;
-    let mut rules: Vec<Rule> = Vec::new();
+    let mut origin: Option<Server> = None;
     let mut proxy: Option<Server> = None;
-    let mut commands = 0;
+    let (mut answers, mut commands) = (0, 0);
     for (language, text) in blocks(&page) {
         match language {
-            "origin" => {
-                rules.push(Rule::read(text));
-                let rules = rules.clone();
-                let target = rules.last().expect("one").target.clone();
-                origin.by(&target.clone(), move |request| {
-                    let fits = rules.iter().filter(|rule| rule.target == target).filter(|rule| {
-                        let fields = &rule.fields;
-                        (rule.method == request.method()
-                            || rule.method == "GET" && request.method() == "HEAD")
-                            && fields
-                                .iter()
-                                .all(|(name, value)| request.field(name) == Some(value.as_str()))
-                    });
-                    // The one that asks for most.
-                    let rule = fits.max_by_key(|rule| rule.fields.len());
-                    rule.map_or_else(|| Reply::status("405 No", ""), |rule| rule.reply.clone())
-                });
+            "sh" if text == "cargo run --example origin" => {
+                origin = Some(Server::start("origin", &[]).await);
             }
-            "sh" => proxy = Some(start(text, &origin).await),
+            "origin" => {
+                let origin = origin.as_ref().expect("the page starts it before");
+                answers_so(origin, text).await;
+                answers += 1;
+            }
+            "sh" => proxy = Some(start(text, origin.as_ref().expect("an origin")).await),
             "console" => {
                 let proxy = proxy.as_ref().expect("the page starts one before");
                 for (command, expected) in transcript(text) {
@@ -52,33 +40,26 @@ async fn every_command_prints_what_the_page_says() {
             other => panic!("a block of {other:?}"),
         }
     }
-    assert!(commands >= 10, "{commands} commands");
+    assert!(answers >= 7 && commands >= 10, "{answers} answers, {commands} commands");
 }
 
-/// What the origin answers to what.
-#[derive(Clone)]
-struct Rule {
-    method: String,
-    target: String,
-    fields: Vec<(String, String)>,
-    reply: Reply,
-}
-
-impl Rule {
-    fn read(text: &str) -> Self {
-        let (request, response) = text.split_once("\n\n").expect("an empty line");
-        let (head, body) = response.split_once("\n\n").unwrap_or((response, ""));
-        // The end of its last line belongs to it, as in a file.
-        let body = if body.is_empty() { String::new() } else { format!("{body}\n") };
-        let (first, fields) = lines(request);
-        let (method, target) = first.split_once(' ').expect("method and target");
-        let (status, response_fields) = lines(head);
-        let status = status.strip_prefix("HTTP/1.1 ").expect("a status line");
-        let reply = response_fields
-            .iter()
-            .fold(Reply::status(status, &body), |reply, (name, value)| reply.with(name, value));
-        Self { method: method.to_owned(), target: target.to_owned(), fields, reply }
+/// Asks the origin what a block says, and compares what it answers.
+async fn answers_so(origin: &Server, text: &str) {
+    let (request, response) = text.split_once("\n\n").expect("an empty line");
+    let (head, body) = response.split_once("\n\n").unwrap_or((response, ""));
+    let (first, fields) = lines(request);
+    let (method, path) = first.split_once(' ').expect("method and target");
+    let mut asked = origin.request(method.parse().expect("a method"), path);
+    for (name, value) in fields {
+        asked = asked.header(name, value);
     }
+    let answer = asked.send().await.expect("an answer");
+    let (status, fields) = lines(head);
+    assert_eq!(format!("HTTP/1.1 {}", answer.status()), status, "{first}");
+    for (name, value) in fields {
+        assert_eq!(answer.headers()[&name], value, "{first}: {name}");
+    }
+    assert_eq!(answer.text().await.expect("a body").trim_end(), body.trim_end(), "{first}");
 }
 
 fn lines(head: &str) -> (&str, Vec<(String, String)>) {
@@ -97,9 +78,9 @@ pub(crate) fn blocks(page: &str) -> impl Iterator<Item = (&str, &str)> {
     fenced.map(|block| block.split_once('\n').expect("a language"))
 }
 
-async fn start(command: &str, origin: &Origin) -> Server {
+async fn start(command: &str, origin: &Server) -> Server {
     let words = command.strip_prefix("cargo run --example caching_proxy -- ").expect(command);
-    let words = words.replace(PROXY, "127.0.0.1:0").replace(ORIGIN, &origin.address());
+    let words = words.replace(PROXY, "127.0.0.1:0").replace(ORIGIN, origin.address());
     let mut arguments: Vec<&str> = words.split_whitespace().collect();
     // Under load a look-up may take longer than a service would wait for it.
     arguments.extend(["--lookup-timeout", "2000"]);
