@@ -90,9 +90,13 @@
 //! |---|---|
 //! | `redis` (default) | [`RedisStore`], through bb8-redis |
 //! | `tls` | `rediss://` for it, through rustls with ring |
+//! | `data` (default) | values of the app's own: `TenantCache::get_or_fetch` and its kin |
 //! | `axum` (default) | inside axum's `nest`, the whole path counts, not what is left of it |
 //! | `metrics` | counts and times through the facade `metrics`; install its recorder before `build()` |
 //! | `admin` | a router for operators, and one for each tenant's: `Cache::admin_router`, `TenantCache::admin_router` |
+
+// Shows of each item which feature it needs, where documentation is built with `--cfg docsrs`.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 // In the order in which a request meets them.
 mod layer;

@@ -4,8 +4,12 @@
 mod code;
 mod compare;
 mod examples;
+mod licences;
 mod links;
 mod misuse;
+mod package;
+#[cfg(unix)]
+mod semver;
 
 use std::path::{Path, PathBuf};
 
