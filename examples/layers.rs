@@ -28,9 +28,10 @@ struct Session {
 
 async fn authenticate(mut request: Request, next: Next) -> Result<Response, StatusCode> {
     // In place of your own look at a token or a session.
-    let session = match request.headers().get(AUTHORIZATION).map(|token| token.as_bytes()) {
-        Some(b"Bearer ann") => Session { gym: 4, user: 1 },
-        Some(b"Bearer bob") => Session { gym: 4, user: 2 },
+    let token = request.headers().get(AUTHORIZATION).ok_or(StatusCode::UNAUTHORIZED)?;
+    let session = match token.as_bytes() {
+        b"Bearer ann" => Session { gym: 4, user: 1 },
+        b"Bearer bob" => Session { gym: 4, user: 2 },
         _ => return Err(StatusCode::UNAUTHORIZED),
     };
     request.extensions_mut().insert(session);

@@ -169,6 +169,20 @@ impl Cache {
     /// invalidations that the store has not confirmed yet. To be called once the server has
     /// stopped taking requests.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_response_cache::{Cache, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = Cache::builder(MemoryStore::new()).build()?;
+    /// // axum::serve(listener, app).with_graceful_shutdown(signal).await?;
+    /// if let Err(unconfirmed) = cache.shutdown(Duration::from_secs(5)).await {
+    ///     eprintln!("{unconfirmed}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Unconfirmed`] if invalidations are still not confirmed then. What they were to reach is

@@ -17,6 +17,26 @@ use crate::service::CacheService;
 ///
 /// Put it *inside* authentication, so that the tenant is one that the request has proved, and
 /// outside whatever makes the response expensive.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, service_fn};
+/// use tower_response_cache::{Cache, MemoryStore, Route};
+///
+/// let cache = Cache::builder(MemoryStore::new())
+///     .route(Route::get("/news").tenantless())
+///     .build()?;
+/// let service = ServiceBuilder::new()
+///     .layer(cache.layer())
+///     .service(service_fn(async |_: Request<Full<bytes::Bytes>>| {
+///         Ok::<_, Infallible>(Response::new(Full::<bytes::Bytes>::from("news")))
+///     }));
+/// # fn serves<S: tower::Service<Request<Full<bytes::Bytes>>>>(_: S) {}
+/// # serves(service);
+/// # Ok::<(), tower_response_cache::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CacheLayer {

@@ -352,6 +352,27 @@ impl Error for InvalidTenant {
 }
 
 /// Why an invalidation from code has not been confirmed.
+///
+/// ```
+/// # use tower_response_cache::{Cache, MemoryStore, Route};
+/// use tower_response_cache::{InvalidateError, Scope, TenantCache};
+///
+/// async fn price_has_changed(gym: &TenantCache) {
+///     match gym.invalidate(&Scope::tag("prices")).await {
+///         Ok(()) => {}
+///         // It is tried again behind the scenes, and passed by here until it is confirmed.
+///         Err(InvalidateError::Store(error)) => eprintln!("not confirmed yet: {error}"),
+///         Err(mistake) => panic!("{mistake}"),
+///     }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let prices = Route::get("/prices").tag("prices").tenantless();
+/// # let cache = Cache::builder(MemoryStore::new()).route(prices).build()?;
+/// # price_has_changed(&cache.tenantless()).await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InvalidateError {

@@ -45,8 +45,7 @@ fn scopes() -> ScopeNames {
 }
 
 async fn miss(store: &RedisStore, names: &Names) -> Result<Miss, StoreError> {
-    let request =
-        MissRequest { lease: None, keep: KEEP, scopes: names.scopes_digest(), ignore_entry: false };
+    let request = MissRequest::new(KEEP, names.scopes_digest());
     store.miss(names, &request).await
 }
 
@@ -514,12 +513,8 @@ async fn whatever_is_created_expires() {
     let server = RedisServer::start();
     let store = connect(&server).await;
     let users = names("/users");
-    let request = MissRequest {
-        lease: Some((LeaseToken::random(), KEEP)),
-        keep: KEEP,
-        scopes: users.scopes_digest(),
-        ignore_entry: false,
-    };
+    let mut request = MissRequest::new(KEEP, users.scopes_digest());
+    request.lease = Some((LeaseToken::random(), KEEP));
     store.miss(&users, &request).await.unwrap();
     let snapshot = store.lookup(&users).await.unwrap().snapshot().unwrap();
     let bytes = frame(&store, &users, &snapshot, 10);

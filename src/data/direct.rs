@@ -19,9 +19,28 @@ use crate::tenant::TenantCache;
 impl TenantCache {
     /// The value under this key, if there is one and it is a `T`.
     ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use tower_response_cache::{Cache, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = Cache::builder(MemoryStore::new()).build()?;
+    /// let gym = cache.tenant("4")?;
+    /// gym.set("visits", Duration::from_secs(60), &17).await?;
+    /// let visits: Option<u32> = gym.get("visits").await?;
+    /// assert_eq!(visits, Some(17));
+    /// assert!(gym.remove("visits").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`DataErrorKind::Key`] and [`DataErrorKind::Store`].
+    ///
+    /// # Dropping
+    ///
+    /// Stops the asking and nothing else.
     pub async fn get<T: DeserializeOwned>(
         &self,
         key: impl Into<DataKey>,
@@ -33,9 +52,25 @@ impl TenantCache {
 
     /// The values under these keys, in their order; they are asked for together.
     ///
+    /// ```
+    /// # use tower_response_cache::{Cache, DataKey, MemoryStore};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = Cache::builder(MemoryStore::new()).build()?;
+    /// let keys = ["1", "2"].map(|id| DataKey::template("visits:{user}").with("user", id));
+    /// let visits: Vec<Option<u32>> = cache.tenant("4")?.get_many(keys).await?;
+    /// assert_eq!(visits, [None, None]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As [`get`](Self::get); the first one counts.
+    ///
+    /// # Dropping
+    ///
+    /// Stops the asking and nothing else.
     pub async fn get_many<T, K>(
         &self,
         keys: impl IntoIterator<Item = K>,

@@ -57,6 +57,7 @@ impl Entry {
 
 /// What the body of an [`Entry`] belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Content {
     /// An HTTP response.
     Response {

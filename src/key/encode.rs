@@ -73,6 +73,7 @@ pub(super) fn normalize_query_part(raw: &str, out: &mut String) -> Result<(), Ma
 
 /// A `%` that is not followed by two hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Malformed;
 
 impl fmt::Display for Malformed {

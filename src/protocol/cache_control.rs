@@ -61,6 +61,7 @@ pub struct CacheControl {
 
 /// What of a response `no-cache` or `private` is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Extent {
     /// The whole response.
     Whole,

@@ -18,6 +18,7 @@ pub struct CacheStatus<'a> {
 
 /// Where a response came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// From the cache (RFC 9211 2.1).
     Hit {
@@ -55,6 +56,7 @@ impl Forwarded {
 
 /// Why a request was passed on (RFC 9211 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Fwd {
     /// The cache was told not to handle it.
     Bypass,

@@ -15,6 +15,7 @@ use super::hop_by_hop;
 
 /// What the conditions of a request make of the stored response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Precondition {
     /// The response itself: there is no condition, or it holds.
     Pass,

@@ -30,6 +30,7 @@ pub struct ResponseHead<'a> {
 
 /// How long a response is fresh, from when it was generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lifetime {
     /// As many seconds as it says (RFC 9111 4.2.1).
     Explicit(u32),

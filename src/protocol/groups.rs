@@ -20,6 +20,7 @@ static CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-gro
 ///
 /// It is not to be stored: it could not be found again by each of its groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct TooManyGroups;
 
 impl std::fmt::Display for TooManyGroups {
@@ -34,6 +35,10 @@ impl std::error::Error for TooManyGroups {}
 /// Names are compared byte by byte, and mean something within one origin only.
 ///
 /// A field that is not a list of strings is ignored whole (RFC 9651 4.2); parameters are ignored.
+///
+/// # Errors
+///
+/// [`TooManyGroups`] if there are more than [`MAX_GROUPS`], or one is longer than [`MAX_GROUP`].
 pub fn cache_groups(response_headers: &HeaderMap) -> Result<Vec<String>, TooManyGroups> {
     let groups = strings(response_headers, &CACHE_GROUPS);
     let fits = groups.len() <= MAX_GROUPS && groups.iter().all(|group| group.len() <= MAX_GROUP);

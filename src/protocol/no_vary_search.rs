@@ -16,6 +16,7 @@ static NO_VARY_SEARCH: HeaderName = HeaderName::from_static("no-vary-search");
 
 /// What of the query two requests may differ in and share a response.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct SearchVariance {
     /// The parameters that do not count.
     pub ignored: Ignored,
@@ -25,6 +26,7 @@ pub struct SearchVariance {
 
 /// Parameters by their names, decoded as forms are: sorted, each once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Ignored {
     /// These.
     Listed(Vec<String>),

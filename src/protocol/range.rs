@@ -9,6 +9,7 @@ use super::list;
 
 /// What of a stored body answers the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RangeAnswer {
     /// All of it, as without a range.
     Whole,

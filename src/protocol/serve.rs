@@ -9,6 +9,7 @@ use super::{CacheControl, Extent, list};
 
 /// What may be done with a stored response that the key found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Serve {
     /// It answers the request, as it is.
     Fresh,

@@ -12,6 +12,7 @@ mod preference;
 
 /// What a response varies by.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Vary {
     /// Nothing: it answers every request of its key.
     None,

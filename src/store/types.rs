@@ -13,6 +13,7 @@ use crate::entry::{Entry, Generation, Id, Millis, RunId, Snapshot};
 
 /// What [`lookup`](super::Store::lookup) read.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Found {
     /// The stored bytes, whatever they are.
     pub entry: Option<Bytes>,
@@ -32,6 +33,18 @@ pub struct Found {
 }
 
 impl Found {
+    /// What was read of a store that has no connections and keeps nothing decoded; the other fields can
+    /// be set after.
+    #[must_use]
+    pub fn new(
+        entry: Option<Bytes>,
+        generations: Vec<Generation>,
+        epoch: Option<Id>,
+        run: RunId,
+    ) -> Self {
+        Self { entry, decoded: None, generations, epoch, run, source: 0, near: false }
+    }
+
     /// The snapshot that these generations and this epoch make, if all are present and open.
     #[must_use]
     pub fn snapshot(&self) -> Option<Snapshot> {
@@ -72,6 +85,7 @@ pub(crate) fn nonce() -> [u8; 8] {
 
 /// What a caller wants of [`miss`](super::Store::miss).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct MissRequest {
     /// The lease to take: its token and how long it lasts. `None` takes none and waits for none.
     pub lease: Option<(LeaseToken, Millis)>,
@@ -84,8 +98,17 @@ pub struct MissRequest {
     pub ignore_entry: bool,
 }
 
+impl MissRequest {
+    /// Without a lease, and with an entry that has appeared looked at; both can be set after.
+    #[must_use]
+    pub fn new(keep: Millis, scopes: [u8; 8]) -> Self {
+        Self { lease: None, keep, scopes, ignore_entry: false }
+    }
+}
+
 /// The answer of [`miss`](super::Store::miss).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Miss {
     /// Run the handler and store its answer under this snapshot.
     Granted(Snapshot),
@@ -104,6 +127,7 @@ pub enum Miss {
 
 /// The answer of [`stamp`](super::Store::stamp).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stamped {
     /// The current id of each group, in the order of the names.
     Stamps(Box<[Id]>),
@@ -113,6 +137,7 @@ pub enum Stamped {
 
 /// The answer of [`generations`](super::Store::generations).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Generations {
     /// One for each scope, in the order of the names.
     pub generations: Vec<Generation>,
@@ -120,8 +145,17 @@ pub struct Generations {
     pub run: RunId,
 }
 
+impl Generations {
+    /// These generations, as this run has them.
+    #[must_use]
+    pub fn new(generations: Vec<Generation>, run: RunId) -> Self {
+        Self { generations, run }
+    }
+}
+
 /// The answer of [`fill`](super::Store::fill).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Filled {
     /// It is there.
     Stored,
@@ -171,13 +205,23 @@ pub enum Mode {
 
 /// The answer of [`invalidate`](super::Store::invalidate).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Invalidated {
     /// How many of the scopes had a generation, which was moved. Epochs are not counted.
     pub moved: usize,
 }
 
+impl Invalidated {
+    /// So many have moved.
+    #[must_use]
+    pub fn new(moved: usize) -> Self {
+        Self { moved }
+    }
+}
+
 /// One page of the keys of a tenant: the answer of [`keys`](super::Store::keys).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeyPage {
     /// The keys of this page, each once.
     pub keys: Vec<StoredKey>,
@@ -187,8 +231,17 @@ pub struct KeyPage {
     pub next: Option<String>,
 }
 
+impl KeyPage {
+    /// These keys, and what the next page is asked for with.
+    #[must_use]
+    pub fn new(keys: Vec<StoredKey>, next: Option<String>) -> Self {
+        Self { keys, next }
+    }
+}
+
 /// What tells an entry from the others of its tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct StoredKey {
     /// The method, and what else tells entries of one text apart. It holds no space.
     pub variant: String,
@@ -196,9 +249,18 @@ pub struct StoredKey {
     pub text: String,
 }
 
+impl StoredKey {
+    /// This variant of this text.
+    #[must_use]
+    pub fn new(variant: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { variant: variant.into(), text: text.into() }
+    }
+}
+
 /// The future of a store's method: an answer that is there already, or one to wait for.
 ///
 /// A store that answers from memory costs no allocation.
+#[non_exhaustive]
 pub enum StoreFuture<'a, T> {
     /// The answer.
     Ready(Option<Result<T, StoreError>>),

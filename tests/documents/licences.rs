@@ -92,7 +92,7 @@ fn every_dependency_has_a_licence_that_is_allowed_and_none_is_banned() {
     let allowed = listed(&deny, "allow = [\n");
     let banned = listed(&deny, "deny = [\n");
     assert!(allowed.len() > 5 && banned.len() > 1, "{allowed:?} {banned:?}");
-    let exceptions = deny.split("exceptions = [").nth(1).unwrap().split("\n").next().unwrap();
+    let exceptions = deny.split("exceptions = [").nth(1).unwrap().split('\n').next().unwrap();
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();
     for package in packages {

@@ -10,6 +10,7 @@ mod misuse;
 mod package;
 #[cfg(unix)]
 mod semver;
+mod types;
 
 use std::path::{Path, PathBuf};
 

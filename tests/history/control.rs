@@ -190,7 +190,7 @@ impl<S: Store> Store for Twisted<S> {
         mode: Mode,
     ) -> StoreFuture<'a, Invalidated> {
         match self.twist {
-            Twist::Deaf => StoreFuture::ready(Ok(Invalidated { moved: scopes.len() })),
+            Twist::Deaf => StoreFuture::ready(Ok(Invalidated::new(scopes.len()))),
             Twist::Unsure => unsure(self.inner.invalidate(scopes, mode)),
             _ => self.step(self.inner.invalidate(scopes, mode)),
         }

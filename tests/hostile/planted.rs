@@ -21,12 +21,8 @@ pub fn names(id: &str) -> Names {
 
 /// Stores these bytes under the entry's name, whatever they are.
 pub async fn plant(store: &dyn Store, names: &Names, bytes: &Bytes) {
-    let request = MissRequest {
-        lease: None,
-        keep: 60_000,
-        scopes: names.scopes_digest(),
-        ignore_entry: true,
-    };
+    let mut request = MissRequest::new(60_000, names.scopes_digest());
+    request.ignore_entry = true;
     let Ok(Miss::Granted(snapshot)) = store.miss(names, &request).await else {
         panic!("no snapshot of {names:?}");
     };

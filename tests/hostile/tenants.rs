@@ -168,12 +168,8 @@ async fn take(store: &MemoryStore, step: &Step) {
     match *step {
         Step::Fill { t, k, size } => {
             let names = names(t, k);
-            let request = MissRequest {
-                lease: None,
-                keep: 60_000,
-                scopes: names.scopes_digest(),
-                ignore_entry: true,
-            };
+            let mut request = MissRequest::new(60_000, names.scopes_digest());
+            request.ignore_entry = true;
             let Ok(Miss::Granted(snapshot)) = store.miss(&names, &request).await else {
                 panic!("no snapshot");
             };

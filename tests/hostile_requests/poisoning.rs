@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use tower_response_cache::{
-    CLIENT_FIELDS, Cache, ConfigError, Identity, MemoryStore, Route, TARGET_FIELDS, Tenant,
+    CLIENT_FIELDS, Cache, CacheBuilder, ConfigError, Identity, MemoryStore, Route, TARGET_FIELDS,
+    Tenant,
 };
 
 use crate::twin::{Asked, Twin};
@@ -69,7 +70,7 @@ on_each_store! {
 
     async fn what_is_in_no_key_is_the_answer_to_others(backend: Backend) {
         // The control: this is what the two settings are for.
-        let twin = Twin::with(backend.store.clone(), |builder| builder.ignore_target_fields());
+        let twin = Twin::with(backend.store.clone(), CacheBuilder::ignore_target_fields);
         twin.ask(Asked::get("/users/1").with("x-forwarded-host", "evil.example")).await.assert_miss();
         let victim = twin.send(Asked::get("/users/1")).await;
         victim.assert_hit();

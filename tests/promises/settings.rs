@@ -159,12 +159,8 @@ on_each_store! {
         names.push_scope("path:/users/42");
         names.push_scope("subtree:/users/42");
         let lease = Some((LeaseToken::random(), 400));
-        let request = MissRequest {
-            lease,
-            keep: 60_000,
-            scopes: names.scopes_digest(),
-            ignore_entry: false,
-        };
+        let mut request = MissRequest::new(60_000, names.scopes_digest());
+        request.lease = lease;
         let began = Instant::now();
         assert!(matches!(backend.store.miss(&names, &request).await, Ok(Miss::Granted(_))));
         assert_eq!(app.get("4", "/users/42").await.text(), "4/42=");

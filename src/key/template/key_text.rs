@@ -9,6 +9,7 @@ use crate::key::byte_set::ByteSet;
 
 /// How the text of a route's keys is made.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyTemplate {
     /// The request's normalised path and, if something of the query is kept, `?` and that.
     #[default]

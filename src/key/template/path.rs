@@ -19,6 +19,7 @@ pub struct PathTemplate {
 
 /// A segment of a route's path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Segment {
     /// This text, as it was written but for doubled braces. Routers compare it with the request's
     /// raw path.

@@ -12,6 +12,7 @@ use crate::key::path::is_dot_segment;
 
 /// Whether a scope covers the keys of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reach {
     /// No key of the route.
     Never,
@@ -23,6 +24,7 @@ pub enum Reach {
 
 /// Where the value of a scope's parameter comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Binding {
     /// The parameter of this name: of the route's path for path and subtree scopes, of the key
     /// template for patterns over a key text (a path's text has the route's parameters).

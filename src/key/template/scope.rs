@@ -47,6 +47,7 @@ pub struct ScopeTemplate {
 
 /// Which of its constructors made a scope.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ScopeKind {
     /// [`ScopeTemplate::path`].
     Path,
