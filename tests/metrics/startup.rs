@@ -158,7 +158,7 @@ mod redis {
         let server = RedisServer::start();
         let line = include_str!("../../docs/REDIS.md")
             .lines()
-            .find_map(|line| line.strip_prefix("    ACL SETUSER"))
+            .find_map(|line| line.strip_prefix("ACL SETUSER"))
             .unwrap();
         tell(&server, &format!("ACL SETUSER {line}"));
         let builder = || RedisStore::builder(&server.url()).credentials("cache", "s3cret");
