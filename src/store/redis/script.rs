@@ -20,6 +20,17 @@ pub(super) enum Script {
     Extend,
 }
 
+/// The text of a script from its files. The first line of one that a full server must not refuse
+/// says so, and can stand nowhere else.
+macro_rules! script {
+    (even if full: $($file:literal),+) => {
+        concat!("#!lua flags=allow-oom\n", script!($($file),+))
+    };
+    ($($file:literal),+) => {
+        concat!($(include_str!(concat!("scripts/", $file, ".lua")), "\n"),+)
+    };
+}
+
 impl Script {
     pub(super) const ALL: [Self; 13] = [
         Self::Miss,
@@ -37,21 +48,22 @@ impl Script {
         Self::Extend,
     ];
 
+    /// Its file, after those of the functions that it calls.
     pub(super) fn source(self) -> &'static str {
         match self {
-            Self::Miss => include_str!("scripts/miss.lua"),
-            Self::Stamp => include_str!("scripts/stamp.lua"),
-            Self::Fill => include_str!("scripts/fill.lua"),
-            Self::Renew => include_str!("scripts/renew.lua"),
-            Self::Release => include_str!("scripts/release.lua"),
-            Self::Move => include_str!("scripts/move.lua"),
-            Self::Fence => include_str!("scripts/fence.lua"),
-            Self::Lift => include_str!("scripts/lift.lua"),
-            Self::Remove => include_str!("scripts/remove.lua"),
-            Self::Discard => include_str!("scripts/discard.lua"),
-            Self::Trim => include_str!("scripts/trim.lua"),
-            Self::Ensure => include_str!("scripts/ensure.lua"),
-            Self::Extend => include_str!("scripts/extend.lua"),
+            Self::Miss => script!("ask", "join", "miss"),
+            Self::Stamp => script!("ask", "stamp"),
+            Self::Fill => script!("ask", "join", "fill"),
+            Self::Renew => script!("ask", "renew"),
+            Self::Release => script!("ask", "release"),
+            Self::Move => script!(even if full: "ask", "has_others", "move"),
+            Self::Fence => script!(even if full: "ask", "has_others", "fence"),
+            Self::Lift => script!(even if full: "ask", "has_others", "lift"),
+            Self::Remove => script!(even if full: "remove"),
+            Self::Discard => script!("ask", "discard"),
+            Self::Trim => script!("trim"),
+            Self::Ensure => script!("ask", "ensure"),
+            Self::Extend => script!("ask", "extend"),
         }
     }
 

@@ -7,15 +7,6 @@
 -- ARGV  length, beginning, end or ''
 -- Reply 1 if it was removed
 
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
 local size = ask('STRLEN', KEYS[1])
 if type(size) ~= 'number' or size ~= tonumber(ARGV[1]) then return 0 end
 if redis.call('GETRANGE', KEYS[1], 0, #ARGV[2] - 1) ~= ARGV[2] then return 0 end

@@ -5,15 +5,6 @@
 -- ARGV  stamp, time to keep
 -- Reply 1 if the generation is still the stamp's
 
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
 local ttl = tonumber(ARGV[2])
 local value = ask('GET', KEYS[1])
 if type(value) ~= 'string' or #value % 16 ~= 0 or #value > 64

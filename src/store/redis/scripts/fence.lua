@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Rule: a fence closes its scopes before a mutating handler runs.
 -- The token is put down with its deadline, and the generation is closed until the latest deadline
 -- of the scope. After a crash the token stays until then, and afterwards the generation is
@@ -11,24 +10,6 @@
 --       generation of the whole tenant
 -- ARGV  nonce, token, time until the deadline, the configuration or ''
 -- Reply how many scopes there were; 2^20 more if there may have been another configuration
-
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
--- Whether entries of the tenant may be those of another configuration, which stamps them with scopes
--- that this one does not know. A list that was lost says nothing, so they may be; but without a
--- generation of the tenant nothing of it is valid.
-local function has_others(list, tenant, own)
-  local known = ask('GET', list)
-  if type(known) ~= 'string' then return redis.call('EXISTS', tenant) == 1 end
-  return known ~= own and known ~= ''
-end
 
 local own = ARGV[4]
 local n = (#KEYS - (own ~= '' and 3 or 0)) / 2

@@ -11,34 +11,6 @@
 -- ARGV  token or '', time to keep, epoch, stamps; the configuration or ''
 -- Reply 0 stored, 1 the bytes are gone, 2 epoch, 3 stamp, 4 lease
 
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
--- Adds a configuration to those that may have entries of the tenant. Answers whether it was there, and
--- whether it is the only one.
--- A list that was lost while the tenant's generation stands may have had any others: eight zero bytes.
-local function join(list, tenant, own, keep)
-  local known = ask('GET', list)
-  if type(known) ~= 'string' or #known % 8 ~= 0 then
-    known = redis.call('EXISTS', tenant) == 1 and string.rep('\0', 8) or ''
-  end
-  for at = 1, #known, 8 do
-    if string.sub(known, at, at + 7) == own then
-      if redis.call('PTTL', list) < keep then redis.call('PEXPIRE', list, 2 * keep) end
-      return true, known == own
-    end
-  end
-  if #known >= 64 then known = string.rep('\0', 8) end
-  redis.call('SET', list, known .. own, 'PX', math.max(2 * keep, redis.call('PTTL', list)))
-  return false, known == ''
-end
-
 local ttl = tonumber(ARGV[2])
 local own = ARGV[#ARGV]
 local last = #KEYS - (own ~= '' and 2 or 0)

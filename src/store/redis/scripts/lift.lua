@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Rule: a lifted fence leaves a new generation behind.
 -- The token and those past their deadline are taken off. None left: a new open generation, so that
 -- nothing from before is valid. Others left: still closed, under a new id, until the latest of
@@ -12,24 +11,6 @@
 --       generation of the whole tenant
 -- ARGV  nonce, token, shortest lifetime of an opened generation, the configuration or ''
 -- Reply how many scopes there were; 2^20 more if there may have been another configuration
-
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
--- Whether entries of the tenant may be those of another configuration, which stamps them with scopes
--- that this one does not know. A list that was lost says nothing, so they may be; but without a
--- generation of the tenant nothing of it is valid.
-local function has_others(list, tenant, own)
-  local known = ask('GET', list)
-  if type(known) ~= 'string' then return redis.call('EXISTS', tenant) == 1 end
-  return known ~= own and known ~= ''
-end
 
 -- Whether a fence has this token: others may have gone since it was put up.
 local function is_there(fence, token)

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Rule: an invalidation moves the generations that exist, and creates none.
 -- A closed one stays closed, under a new id and with the lifetime it had: else this would open
 -- somebody's fence. A soft move keeps up to three older ids behind the new one. A full server must
@@ -13,26 +12,8 @@
 -- ARGV  nonce, 'soft' or 'hard', how many generations there are, the configuration or ''
 -- Reply how many generations were moved; 2^20 more if there may have been another configuration
 
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
--- Whether entries of the tenant may be those of another configuration, which stamps them with scopes
--- that this one does not know. A list that was lost says nothing, so they may be; but without a
--- generation of the tenant nothing of it is valid.
-local function has_others(list, tenant, own)
-  local known = ask('GET', list)
-  if type(known) ~= 'string' then return redis.call('EXISTS', tenant) == 1 end
-  return known ~= own and known ~= ''
-end
-
 local generations = tonumber(ARGV[3])
 local own = ARGV[4]
 local n = #KEYS - (own ~= '' and 2 or 0)

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Rule: an ad-hoc removal of one key moves its epoch first.
 -- A fill of that key which is under way compares the epoch and is refused. An epoch that nobody
 -- has read needs no successor.

@@ -8,15 +8,6 @@
 -- ARGV  nonce, epoch of the miss, time to keep
 -- Reply {0, ids} stamped, {2} epoch, {3} a generation is closed
 
--- A name of a foreign type counts as none. A refusal must not: what may not be read is not gone.
-local function ask(...)
-  local reply = redis.pcall(...)
-  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then
-    error(reply)
-  end
-  return reply
-end
-
 local keep = tonumber(ARGV[3])
 
 local function read(name)
