@@ -551,6 +551,37 @@ impl CacheBuilder {
         self
     }
 
+    /// Spreads what is stored of each tenant over slots of a Redis Cluster, 64 a tenant, instead of
+    /// keeping all of it in one. For tenants that are larger than a primary, in memory, bytes or requests;
+    /// docs/REDIS.md says when, and what it costs.
+    ///
+    /// A hit asks two nodes at once instead of one, which is one round trip as before. A miss and a fill
+    /// take one round trip more. `delete_pattern`, and the invalidation of a group that responses name,
+    /// go to all primaries, so none of them may be away. On a single Redis, and in memory, it changes
+    /// names and nothing else.
+    ///
+    /// All caches of a namespace have to agree in this, but for the time of a rolling deploy: then
+    /// what one of them writes moves all of the tenant (docs/DEPLOYS.md). Those that
+    /// [share it for good](Self::shared_namespace) have to agree at any time.
+    ///
+    /// ```
+    /// use tower_response_cache::{Cache, MemoryStore, Route, Tenant};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache = Cache::builder(MemoryStore::new())
+    ///     .namespace("gym")
+    ///     .tenant(Tenant::header("x-gym-id"))
+    ///     .spread_tenants()
+    ///     .route(Route::get("/members"))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spread_tenants(mut self) -> Self {
+        self.declarations.spread_tenants = true;
+        self
+    }
+
     /// Checks every declaration, and builds the cache.
     ///
     /// # Errors

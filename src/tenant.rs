@@ -67,7 +67,7 @@ pub struct TenantCache {
 impl TenantCache {
     pub(crate) fn new(shared: Arc<Shared>, tenant: &str) -> Result<Self, InvalidTenant> {
         let tenant = TenantId::new(tenant).map_err(InvalidTenant)?;
-        let space = Space::new(&shared.rules.namespace, tenant.as_str());
+        let space = shared.rules.space(tenant.as_str());
         Ok(Self { shared, space, tenantless: false })
     }
 

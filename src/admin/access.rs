@@ -35,7 +35,7 @@ impl Access {
             )),
             (Self::Tenant(own), None, false) => Ok(own.clone()),
             (Self::Tenant(own), Some(tenant), false)
-                if Space::new(&self.shared().rules.namespace, tenant) == *own.space() =>
+                if self.shared().rules.space(tenant) == *own.space() =>
             {
                 Ok(own.clone())
             }

@@ -164,8 +164,7 @@ fn headers_of(parameters: &Parameters) -> Result<HeaderMap, Problem> {
 impl Found {
     fn of(inspection: &Inspection, now: Millis, with_body: bool) -> Self {
         let names = &inspection.names;
-        let prefix = names.space().prefix('e');
-        let key = names.entry().strip_prefix(&prefix).unwrap_or_default().to_owned();
+        let key = names.space().key_of(names.entry()).unwrap_or_default().to_owned();
         let stored = inspection.entry.as_ref();
         let body = stored.filter(|_| with_body).map(|entry| Body::of(&entry.body));
         let stamps = inspection.stamps.iter().map(|stamp| Stamp {

@@ -25,6 +25,9 @@ pub struct Explanation {
     pub store: String,
     /// Where a request's tenant is read from, if there are tenants.
     pub tenant: Option<String>,
+    /// Whether the entries of a tenant are [spread](crate::CacheBuilder::spread_tenants) over slots of a
+    /// cluster.
+    pub is_spread: bool,
     /// Whether responses say themselves how long they are kept (RFC 9111).
     pub rfc9111: bool,
     /// The routes, in the order in which they were declared.
@@ -91,6 +94,7 @@ pub(crate) fn explain(shared: &Shared) -> Explanation {
         namespace: rules.namespace.to_string(),
         store: shared.store.status().to_string(),
         tenant: rules.tenant.as_ref().map(|tenant| words::source(tenant.source())),
+        is_spread: rules.spread,
         rfc9111,
         routes,
         rules: said,
@@ -185,6 +189,9 @@ impl fmt::Display for Explanation {
         match &self.tenant {
             Some(from) => writeln!(f, "A request's tenant is read from {from}.")?,
             None => writeln!(f, "There are no tenants.")?,
+        }
+        if self.is_spread {
+            writeln!(f, "What is stored of each is spread over slots of a cluster.")?;
         }
         if self.rfc9111 {
             writeln!(f, "What is stored, and for how long, is said by the responses (RFC 9111).")?;

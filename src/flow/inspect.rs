@@ -161,10 +161,21 @@ pub(crate) async fn inspect_stored(
     variant: &str,
     text: &str,
 ) -> Result<Inspection, StoreError> {
-    let bare = Names::new(space, variant, text);
+    let mut bare = Names::new(space, variant, text);
+    let mut found = look(shared, &bare).await?;
+    // Where responses say what of the query counts, a key is in the slot of its path.
+    if found.entry.is_none()
+        && space.is_spread()
+        && let Some((path, _)) = text.split_once('?')
+    {
+        let of_path = Names::with_epoch_of(path, space, variant, text);
+        let there = look(shared, &of_path).await?;
+        if there.entry.is_some() {
+            (bare, found) = (of_path, there);
+        }
+    }
     let mut names = bare.clone();
     let route = push_scopes(shared, &mut names, variant, text);
-    let found = look(shared, &bare).await?;
     let stored = found.entry.clone().and_then(|frame| Entry::decode(frame).ok());
     if stored.is_some_and(|entry| entry.head.scopes == names.scopes_digest()) {
         let found = look(shared, &names).await?;
@@ -284,9 +295,7 @@ async fn judge(
         stamps.extend(pairs.map(|((group, stamp), generation)| {
             Stamp::of(&format!("group:{group}"), stamp, generation)
         }));
-        if known.run != run {
-            run = known.run;
-        }
+        run = known.run.unwrap_or(run);
     }
     let softened = match compare(&entry.head.stamps, &found.generations) {
         Stamps::Behind(since) => Some(since),

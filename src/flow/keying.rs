@@ -39,7 +39,7 @@ impl Whose<'_> {
     pub(super) fn space(&self, rules: &Rules) -> Space {
         match self {
             Self::Nobody => rules.tenantless_space(),
-            Self::Tenant(text) => Space::new(&rules.namespace, text),
+            Self::Tenant(text) => rules.space(text),
             Self::Space(space) => (*space).clone(),
         }
     }

@@ -190,7 +190,7 @@ async fn groups_hold(shared: &Shared, read: &mut Read, entry: &Entry) -> Result<
     let deadline = || read.patience.deadline(shared);
     let found = step(shared, "generations", deadline, |store| store.generations(&groups)).await?;
     // The connection may be another one than before, and its server too.
-    let hold = found.run == entry.head.run
+    let hold = found.run.is_none_or(|run| run == entry.head.run)
         && found.generations.len() == entry.tags.len()
         && entry
             .tags

@@ -1,6 +1,7 @@
-//! The names under which things are stored: one namespace, one tenant, one cluster slot.
+//! The names under which things are stored: one namespace, one tenant, and one cluster slot or many.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -35,11 +36,40 @@ pub(crate) const TENANT: &str = "tenant";
 ///
 /// A frame of another version stands under another letter. Side by side, two builds would take each
 /// other's entries for broken ones, and remove and overwrite them by turns.
-#[derive(Clone, PartialEq, Eq, Hash)]
+///
+/// In a [spread](Space::spread) space what belongs to one key has a slot by the number of its epoch:
+/// the entry, its lease, its epoch, and its bytes on their way in. All else stays where it is.
+///
+/// | name | what |
+/// |---|---|
+/// | `gym:e:{4:17}:GET /users` | the entry of a key whose epoch is number 17 |
+/// | `gym:l:{4:17}:GET /users` | its lease |
+/// | `gym:g:{4:17}:!17` | its epoch |
+/// | `gym:w:{4:17}:…` | an entry on its way in |
+///
+/// A colon in a tenant is escaped, so none has the braces of another's part. Two spaces of one tenant
+/// are equal, spread or not: they have the same scopes.
+#[derive(Clone)]
 pub struct Space {
     namespace: Arc<str>,
     /// Escaped; `!` stands for no tenant, which the escaping never yields.
     tenant: Arc<str>,
+    spread: bool,
+}
+
+impl PartialEq for Space {
+    fn eq(&self, other: &Self) -> bool {
+        self.namespace == other.namespace && self.tenant == other.tenant
+    }
+}
+
+impl Eq for Space {}
+
+impl Hash for Space {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.namespace.hash(state);
+        self.tenant.hash(state);
+    }
 }
 
 impl Space {
@@ -49,7 +79,7 @@ impl Space {
     #[must_use]
     pub fn new(namespace: &Arc<str>, tenant: &str) -> Self {
         if !tenant.is_empty() && tenant.bytes().all(is_unreserved) {
-            return Self { namespace: Arc::clone(namespace), tenant: tenant.into() };
+            return Self { namespace: Arc::clone(namespace), tenant: tenant.into(), spread: false };
         }
         let mut escaped = String::with_capacity(tenant.len());
         encode(tenant.as_bytes(), &mut escaped);
@@ -57,13 +87,26 @@ impl Space {
             // Empty braces make no slot. The escaping yields no percent sign by itself.
             escaped.push('%');
         }
-        Self { namespace: Arc::clone(namespace), tenant: escaped.into() }
+        Self { namespace: Arc::clone(namespace), tenant: escaped.into(), spread: false }
     }
 
     /// The space of what belongs to no tenant.
     #[must_use]
     pub fn tenantless(namespace: &Arc<str>) -> Self {
-        Self { namespace: Arc::clone(namespace), tenant: "!".into() }
+        Self { namespace: Arc::clone(namespace), tenant: "!".into(), spread: false }
+    }
+
+    /// The same space with its entries spread over slots of a cluster, or not: over as many as there
+    /// are epochs.
+    #[must_use]
+    pub fn spread(self, spread: bool) -> Self {
+        Self { spread, ..self }
+    }
+
+    /// Whether its entries are spread over slots.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        self.spread
     }
 
     /// Whether a namespace is 1 to 64 of the letters `A-Z a-z 0-9 - _ .`.
@@ -73,7 +116,8 @@ impl Space {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     }
 
-    /// The names of the `kind` that `letter` stands for begin with this.
+    /// The names of the `kind` that `letter` stands for begin with this, but for those that are
+    /// [spread](Space::spread).
     #[must_use]
     pub fn prefix(&self, letter: char) -> String {
         format!("{}:{letter}:{{{}}}:", self.namespace, self.tenant)
@@ -82,7 +126,33 @@ impl Space {
     /// The name of an epoch.
     #[must_use]
     pub fn epoch(&self, number: u64) -> String {
-        format!("{}!{number}", self.prefix('g'))
+        let mut name = String::with_capacity(self.prefix_len() + 6);
+        self.push('g', self.part(number), &mut name);
+        name.push('!');
+        push_number(number, &mut name);
+        name
+    }
+
+    /// What the names of all entries begin with, as a glob of Redis: of nothing else, as long as
+    /// [`key_of`](Space::key_of) has the last word.
+    #[must_use]
+    pub fn entries_glob(&self) -> String {
+        // Nothing in a prefix has a meaning in a pattern: tenants are escaped.
+        let part = if self.spread { ":*" } else { "" };
+        format!("{}:e:{{{}{part}}}:", self.namespace, self.tenant)
+    }
+
+    /// What follows that beginning in the name of one of its entries: the variant, a space, and the key
+    /// text. `None` for every other name.
+    #[must_use]
+    pub fn key_of<'a>(&self, entry: &'a str) -> Option<&'a str> {
+        let rest = entry.strip_prefix(&*self.namespace)?.strip_prefix(":e:{")?;
+        let rest = rest.strip_prefix(&*self.tenant)?;
+        if !self.spread {
+            return rest.strip_prefix("}:");
+        }
+        let (part, rest) = rest.strip_prefix(':')?.split_once("}:")?;
+        (0..EPOCHS).any(|number| is_number(part, number)).then_some(rest)
     }
 
     /// The name of the generation of all that the tenant has.
@@ -131,13 +201,43 @@ impl Space {
         self.namespace.len() + self.tenant.len() + ":g:{}:".len()
     }
 
-    fn push(&self, letter: char, buffer: &mut String) {
+    /// Which part of a spread space the epoch with this number is in.
+    fn part(&self, number: u64) -> Option<u64> {
+        self.spread.then_some(number)
+    }
+
+    fn push(&self, letter: char, part: Option<u64>, buffer: &mut String) {
         buffer.push_str(&self.namespace);
         buffer.push(':');
         buffer.push(letter);
         buffer.push_str(":{");
         buffer.push_str(&self.tenant);
+        if let Some(number) = part {
+            buffer.push(':');
+            push_number(number, buffer);
+        }
         buffer.push_str("}:");
+    }
+}
+
+/// Appends a number below 100.
+#[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
+fn push_number(number: u64, buffer: &mut String) {
+    if number >= 10 {
+        buffer.push(char::from(b'0' + (number / 10) as u8));
+    }
+    buffer.push(char::from(b'0' + (number % 10) as u8));
+}
+
+fn is_number(text: &str, number: u64) -> bool {
+    match *text.as_bytes() {
+        [one] => number < 10 && u64::from(one) == u64::from(b'0') + number,
+        [ten, one] => {
+            number >= 10
+                && u64::from(ten) == u64::from(b'0') + number / 10
+                && u64::from(one) == u64::from(b'0') + number % 10
+        }
+        _ => false,
     }
 }
 
@@ -176,20 +276,18 @@ impl Names {
     pub fn with_epoch_of(other: &str, space: &Space, variant: &str, text: &str) -> Self {
         debug_assert!(!variant.contains(' '));
         let mut buffer = String::with_capacity(192 + 2 * text.len() + variant.len());
-        space.push('e', &mut buffer);
+        let epoch = XxHash3_64::oneshot(other.as_bytes()) % EPOCHS;
+        let part = space.part(epoch);
+        space.push('e', part, &mut buffer);
         buffer.push_str(variant);
         buffer.push(' ');
         let start = buffer.len();
         buffer.push_str(text);
         let mut ends = SmallVec::new();
         ends.push(buffer.len());
-        space.push('g', &mut buffer);
+        space.push('g', part, &mut buffer);
         buffer.push('!');
-        let epoch = XxHash3_64::oneshot(other.as_bytes()) % EPOCHS;
-        if epoch >= 10 {
-            buffer.push(char::from(b'0' + (epoch / 10) as u8));
-        }
-        buffer.push(char::from(b'0' + (epoch % 10) as u8));
+        push_number(epoch, &mut buffer);
         ends.push(buffer.len());
         let configured = Configured::default();
         Self { space: space.clone(), buffer, text: start, ends, all_tenants: false, configured }
@@ -233,9 +331,13 @@ impl Names {
     /// Adds the scope of the tenant with this text.
     pub fn push_scope(&mut self, text: &str) {
         debug_assert!(!self.all_tenants, "the scope of all tenants is the last");
-        // As the epoch's begins, which is the first of these names.
-        let start = self.ends[0];
-        self.buffer.extend_from_within(start..start + self.space.prefix_len());
+        if self.space.spread {
+            self.space.push('g', None, &mut self.buffer);
+        } else {
+            // As the epoch's begins, which is the first of these names.
+            let start = self.ends[0];
+            self.buffer.extend_from_within(start..start + self.space.prefix_len());
+        }
         self.buffer.push_str(text);
         self.ends.push(self.buffer.len());
     }
@@ -281,6 +383,14 @@ impl Names {
     #[must_use]
     pub fn lease(&self) -> String {
         self.renamed(self.entry(), 'l')
+    }
+
+    /// A name for the entry's bytes on their way in, in its slot.
+    #[must_use]
+    pub fn in_transit(&self, nonce: u64) -> String {
+        // What stands before the epoch's own part is the beginning of all names of the slot.
+        let start = self.epoch().rfind('!').unwrap_or_default();
+        format!("{}{nonce:016x}", self.renamed(&self.epoch()[..start], 'w'))
     }
 
     /// The name of the epoch.
@@ -462,6 +572,13 @@ impl ScopeNames {
         self.push(&text);
     }
 
+    /// Whether this one of the generations is a group's, which must not move before the epochs.
+    #[must_use]
+    pub fn is_group(&self, generation: &str) -> bool {
+        let own = generation.get(self.space.prefix_len()..);
+        own.is_some_and(|text| text.starts_with(GROUP))
+    }
+
     /// Adds all epochs of the tenant: moving them refuses every fill that is under way.
     pub fn push_epochs(&mut self) {
         self.epochs = true;
@@ -560,7 +677,90 @@ mod tests {
         assert!(!epochs.is_empty());
     }
 
+    #[test]
+    fn a_spread_space_has_the_same_scopes_and_a_slot_for_each_epoch() {
+        let (plain, spread) = (space(), space().spread(true));
+        assert_eq!(plain, spread);
+        let named = |space: &Space| {
+            let mut names = Names::new(space, "GET", "/users/42");
+            names.push_scope(TENANT);
+            names.push_scope("path:/users/42");
+            names.push_all_tenants();
+            names
+        };
+        let (plain, spread) = (named(&plain), named(&spread));
+        assert_eq!(plain.entry(), "gym:e:{4}:GET /users/42");
+        assert_eq!(plain.lease(), "gym:l:{4}:GET /users/42");
+        assert_eq!(plain.epoch(), "gym:g:{4}:!16");
+        assert_eq!(plain.in_transit(10), "gym:w:{4}:000000000000000a");
+        assert_eq!(spread.entry(), "gym:e:{4:16}:GET /users/42");
+        assert_eq!(spread.lease(), "gym:l:{4:16}:GET /users/42");
+        assert_eq!(spread.epoch(), "gym:g:{4:16}:!16");
+        assert_eq!(spread.in_transit(10), "gym:w:{4:16}:000000000000000a");
+        assert_eq!(spread.epoch(), spread.space().epoch(16));
+        assert!(plain.scopes().eq(spread.scopes()) && plain.fences().eq(spread.fences()));
+        assert_eq!(spread.text(), "/users/42");
+        assert_eq!(plain.space().configurations(), spread.space().configurations());
+        let variant = spread.variant(b"gzip", 4);
+        assert!(variant.entry().starts_with("gym:e:{4:16}:GET;@~"), "{variant:?}");
+        assert_eq!(variant.epoch(), spread.epoch());
+        let nobody = Space::tenantless(&"gym".into()).spread(true);
+        let of_nobody = Names::new(&nobody, "GET", "/");
+        assert!(of_nobody.in_transit(0).starts_with("gym:w:{!:"), "{of_nobody:?}");
+        assert_eq!(nobody.key_of(of_nobody.entry()), Some("GET /"));
+    }
+
+    #[test]
+    fn a_key_is_read_out_of_its_entrys_name_and_no_other() {
+        let (plain, spread) = (space(), space().spread(true));
+        assert_eq!(plain.key_of("gym:e:{4}:GET /users 1"), Some("GET /users 1"));
+        assert_eq!(spread.key_of("gym:e:{4:17}:GET /users 1"), Some("GET /users 1"));
+        assert_eq!(spread.key_of("gym:e:{4:0}:"), Some(""));
+        for foreign in ["gym:e:{4:17}:GET /", "gym:e:{5}:GET /", "gym:l:{4}:GET /", "gym:e:{4}", ""]
+        {
+            assert_eq!(plain.key_of(foreign), None, "{foreign}");
+        }
+        for foreign in [
+            "gym:e:{4}:GET /",
+            "gym:e:{4:}:GET /",
+            "gym:e:{4:64}:GET /",
+            "gym:e:{4:017}:GET /",
+            "gym:e:{4:07}:GET /",
+            "gym:e:{4:+7}:GET /",
+            "gym:e:{45:7}:GET /",
+            "gym:g:{4:7}:!7",
+        ] {
+            assert_eq!(spread.key_of(foreign), None, "{foreign}");
+        }
+        assert_eq!(plain.entries_glob(), "gym:e:{4}:");
+        assert_eq!(spread.entries_glob(), "gym:e:{4:*}:");
+    }
+
     proptest! {
+        #[test]
+        fn spread_names_are_of_one_key_of_one_tenant(
+            a: (String, String), b: (String, String), one: bool, other: bool,
+        ) {
+            let named = |(tenant, text): &(String, String), spread: bool| {
+                let mut names =
+                    Names::new(&Space::new(&"gym".into(), tenant).spread(spread), "GET", text);
+                names.push_scope(TENANT);
+                names
+            };
+            let (a, b) = ((named(&a, one), &a), (named(&b, other), &b));
+            let same = a.1 == b.1 && one == other;
+            prop_assert_eq!(a.0.entry() == b.0.entry(), same);
+            prop_assert_eq!(a.0.lease() == b.0.lease(), same);
+            let scopes = |names: &Names| names.scopes().map(str::to_owned).collect::<Vec<_>>();
+            prop_assert_eq!(scopes(&a.0) == scopes(&b.0), a.1.0 == b.1.0);
+            if a.1.0 != b.1.0 {
+                prop_assert_ne!(a.0.epoch(), b.0.epoch());
+            }
+            let key = format!("GET {}", a.1.1);
+            prop_assert_eq!(a.0.space().key_of(a.0.entry()), Some(&*key));
+            prop_assert_eq!(b.0.space().key_of(a.0.entry()).is_some(), a.1.0 == b.1.0 && one == other);
+        }
+
         #[test]
         fn no_group_has_the_name_of_another_or_of_a_declared_scope(a: String, b: String) {
             let name = |group: &str| ScopeNames::groups(&space(), [group]).generations()[0].clone();

@@ -26,6 +26,7 @@ use crate::key::{Reach, ScopeKind, Space};
 
 /// What the app has declared.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is another matter")]
 pub(crate) struct Declarations {
     pub(crate) namespace: String,
     pub(crate) tenant: Option<Tenant>,
@@ -47,6 +48,8 @@ pub(crate) struct Declarations {
     pub(crate) spelled: String,
     /// Other configurations of the namespace are there for good.
     pub(crate) shared_namespace: bool,
+    /// The entries of a tenant are spread over slots of a cluster.
+    pub(crate) spread_tenants: bool,
 }
 
 /// Compiles the declarations, or says which of them is wrong.
@@ -97,6 +100,7 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
     let writes = writes.into_iter().map(|(method, table)| Ok((method, table.finish()?)));
     let mut compiled = Rules {
         namespace: declarations.namespace.as_str().into(),
+        spread: declarations.spread_tenants,
         tenant: declarations.tenant.clone(),
         routes,
         reads: Reads([get?, query?, post?]),
@@ -109,7 +113,13 @@ pub(crate) fn compile(declarations: &Declarations) -> Result<Rules, ConfigError>
         fingerprint: None,
         layouts: Vec::new(),
     };
-    let (tenant, spelled) = (format!("{:?}", compiled.tenant), &declarations.spelled);
+    let tenant = format!("{:?}", compiled.tenant);
+    let mut spelled = declarations.spelled.clone();
+    if declarations.spread_tenants {
+        // The names say it too.
+        spelled.push_str(" spread");
+    }
+    let spelled = spelled.as_str();
     let layouts = compiled.routes.iter().map(|route| layout(route, &tenant, spelled));
     compiled.layouts = layouts.collect();
     let is_alone = !declarations.shared_namespace;

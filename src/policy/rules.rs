@@ -24,6 +24,8 @@ use crate::telemetry::RouteTelemetry;
 /// All routes, rules and sets of one cache.
 pub(crate) struct Rules {
     pub(crate) namespace: Arc<str>,
+    /// Entries of a tenant are spread over slots.
+    pub(crate) spread: bool,
     pub(crate) tenant: Option<Tenant>,
     pub(crate) routes: Vec<Arc<CachedRoute>>,
     pub(crate) reads: Reads,
@@ -366,8 +368,13 @@ impl Rules {
         matches!(source, Some(Source::Parameter(_)))
     }
 
-    /// The space of a tenant, or of none.
+    /// The space of a tenant.
+    pub(crate) fn space(&self, tenant: &str) -> Space {
+        Space::new(&self.namespace, tenant).spread(self.spread)
+    }
+
+    /// The space of what belongs to no tenant.
     pub(crate) fn tenantless_space(&self) -> Space {
-        Space::tenantless(&self.namespace)
+        Space::tenantless(&self.namespace).spread(self.spread)
     }
 }

@@ -1,6 +1,6 @@
 //! What every store must do: one function for each guarantee of [`Store`].
 //!
-//! A store of your own is right if [`all`] returns. Each function works in tenants that nobody else
+//! A store of your own is right if [`all`] and [`all_spread`] return. Each function works in tenants that nobody else
 //! has, so that they can run side by side and on a server that is in use; what they leave behind
 //! expires by itself. Lifetimes are waited for in real time, so the whole takes a few seconds.
 //!
@@ -10,6 +10,7 @@
 //!
 //! async fn my_store_keeps_its_word(store: &dyn Store) {
 //!     conformance::all(store).await;
+//!     conformance::all_spread(store).await;
 //! }
 //! # }
 //! ```
@@ -139,6 +140,20 @@ pub async fn all(store: &dyn Store) {
     delete_pattern_refuses_fills_under_way(store).await;
 }
 
+tokio::task_local! {
+    /// Whether the tenants of the suite are spread over slots; they aren't if nobody says so.
+    static SPREAD: bool;
+}
+
+/// The same with tenants that are [spread](Space::spread) over slots of a cluster.
+pub async fn all_spread(store: &dyn Store) {
+    SPREAD.scope(true, all(store)).await;
+}
+
+fn is_spread() -> bool {
+    SPREAD.try_with(|spread| *spread).unwrap_or(false)
+}
+
 /// Long enough for a step, short enough to expire soon after the suite.
 const KEEP: Millis = 60_000;
 
@@ -153,13 +168,13 @@ impl<'a> Bench<'a> {
     fn new(store: &'a dyn Store) -> Self {
         let number = u128::from_be_bytes(LeaseToken::random().0);
         let namespace: Arc<str> = format!("conformance-{number:032x}").into();
-        let space = Space::new(&namespace, "4");
+        let space = Space::new(&namespace, "4").spread(is_spread());
         Self { store, namespace, space }
     }
 
     /// Another tenant of the same namespace.
     fn tenant(&self, tenant: &str) -> Self {
-        let space = Space::new(&self.namespace, tenant);
+        let space = Space::new(&self.namespace, tenant).spread(is_spread());
         Self { store: self.store, namespace: Arc::clone(&self.namespace), space }
     }
 

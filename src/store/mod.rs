@@ -46,6 +46,12 @@ use crate::key::{Glob, Names, ScopeNames, Space};
 /// the store, except [`delete_pattern`](Store::delete_pattern), which is a sequence of such steps,
 /// and the second half of [`fill`](Store::fill) says what of it is atomic.
 ///
+/// A store over several servers may part a step where what it concerns is on more than one of them:
+/// generations from entries, their leases and epochs. Then each part is read after the step began, a
+/// miss has the generations before it looks at the entry, a fill compares the epoch and the lease in
+/// the very step in which the entry appears, and an invalidation moves all epochs before the first
+/// group. Ids of another server than the entry's say by themselves of which run they are.
+///
 /// 1. An [`Id`](crate::entry::Id) is minted by the store, is never minted twice, and can't be guessed.
 /// 2. Once [`invalidate`](Store::invalidate) has answered, every later [`lookup`](Store::lookup)
 ///    and [`miss`](Store::miss) shows another generation for each of the scopes, or none.
@@ -113,7 +119,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     ///
     /// A group is known once the handler has answered, too late to read its generation before. But
     /// [`invalidate`](Store::invalidate) moves the epochs of the tenant in the same step as a
-    /// group's generation. So, for an invalidation of a group that this response is in,
+    /// group's generation, or before it. So, for an invalidation of a group that this response is in,
     ///
     /// - before the miss: the handler ran after it, and the stamp is the new one;
     /// - between miss and stamp: the epoch has moved, and the stamp is refused;
@@ -163,13 +169,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// that a lookup has found.
     ///
     /// One round trip. An entry of another run than the one that answers is not valid, whatever
-    /// these are. The scope of all tenants is not read.
+    /// these are; unless [their ids say it](Generations::run). The scope of all tenants is not read.
     fn generations<'a>(&'a self, scopes: &'a ScopeNames) -> StoreFuture<'a, Generations>;
 
     /// Moves the generation of each scope that has one.
     ///
     /// With [epochs](ScopeNames::has_epochs) among the names, as with any group, those of the
-    /// tenant that are there move in the same step, and the mode is [`Mode::Hard`], whatever was
+    /// tenant that are there move in the same step, or all of them before the first group, and the mode is [`Mode::Hard`], whatever was
     /// asked for.
     ///
     /// A closed generation stays closed, under a new id and with the lifetime it had. A scope

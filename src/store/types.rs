@@ -141,8 +141,9 @@ pub enum Stamped {
 pub struct Generations {
     /// One for each scope, in the order of the names.
     pub generations: Vec<Generation>,
-    /// The run that answered. They say nothing of an entry of another run.
-    pub run: RunId,
+    /// The run that answered: they say nothing of an entry of another run. `None` if each id says
+    /// by itself of which run it is.
+    pub run: Option<RunId>,
 }
 
 impl Generations {

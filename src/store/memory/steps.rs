@@ -104,7 +104,7 @@ impl MemoryStore {
             }
             None => vec![Generation::Missing; names.len()],
         };
-        Generations { generations, run: self.run }
+        Generations { generations, run: Some(self.run) }
     }
 
     pub(super) fn do_fill(
@@ -157,7 +157,6 @@ impl MemoryStore {
 
     pub(super) fn do_delete_pattern(&self, space: &Space, glob: &Glob) -> u64 {
         let mint = self.minter();
-        let prefix = space.prefix('e');
         if let Some(tenant) = self.tenant(space) {
             tenant.write().move_epochs(&mint);
         }
@@ -166,7 +165,8 @@ impl MemoryStore {
             .entries
             .iter()
             .filter(|(name, kept)| {
-                name.strip_prefix(&*prefix)
+                space
+                    .key_of(name)
                     .and_then(|rest| rest.split_once(' '))
                     .is_some_and(|(_, text)| glob.matches(text))
                     && kept.until > now
@@ -190,12 +190,11 @@ impl MemoryStore {
         limit: usize,
     ) -> KeyPage {
         let limit = limit.max(1);
-        let prefix = space.prefix('e');
         let now = self.clock.millis();
         // Never more than a page and the one that says that there is another, however many there are.
         let mut page: BTreeSet<Box<str>> = BTreeSet::new();
         for (name, kept) in self.entries.iter() {
-            let Some(rest) = name.strip_prefix(&*prefix) else { continue };
+            let Some(rest) = space.key_of(&name) else { continue };
             let matching = rest.split_once(' ').is_some_and(|(_, text)| glob.matches(text));
             if !matching || kept.until <= now || cursor.is_some_and(|last| rest <= last) {
                 continue;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::RedisStore;
 use super::connection::Link;
+use super::elsewhere::{Places, seal};
 use super::failure::Failure;
 use super::node::Node;
 use super::scopes::generation;
@@ -52,18 +53,21 @@ impl RedisStore {
         Ok(self.read(names, What::All).await?.found)
     }
 
-    /// Reads it all as of one moment; in a cluster the scope of all tenants, which has a slot of its
-    /// own, at the same time, but not the same moment. Whoever was told of an invalidation before
-    /// this began finds it in either.
+    /// Reads it all as of one moment; what of it is on another node of a cluster at the same time, but
+    /// not the same moment. Whoever was told of an invalidation before this began finds it in either.
     async fn read(&self, names: &Names, what: What) -> Result<Answer, Failure> {
-        if !self.has_everybody_elsewhere(names) {
-            return self.read_here(names, what, names.scope_count()).await;
+        let places = self.places(names);
+        let here = self.read_here(names, what, places.here);
+        let [tenant, everybody] = places.elsewhere();
+        if tenant.is_none() && everybody.is_none() {
+            return here.await;
         }
-        let here = self.read_here(names, what, names.scope_count() - 1);
-        let (mut answer, (everybody, by)) =
-            tokio::try_join!(here, self.look_at_everybody(names.space()))?;
-        answer.found.generations.push(everybody);
-        answer.by.push(by);
+        let (mut answer, tenant, everybody) =
+            tokio::try_join!(here, self.look_elsewhere(tenant), self.look_elsewhere(everybody))?;
+        for (generations, by) in tenant.into_iter().chain(everybody) {
+            answer.found.generations.extend(generations);
+            answer.by.push(by);
+        }
         Ok(answer)
     }
 
@@ -89,7 +93,10 @@ impl RedisStore {
         count: usize,
     ) -> Result<Option<Answer>, Failure> {
         let with_entry = what == What::All;
-        let Some(read) = node.gather.read(names, with_entry, count).await? else {
+        let wanted = with_entry.then(|| (names.entry(), true)).into_iter();
+        let wanted = wanted.chain(names.scopes().take(count).map(|name| (name, false)));
+        let wanted = wanted.chain([(names.epoch(), false)]);
+        let Some(read) = node.gather.read(wanted).await? else {
             return Ok(None);
         };
         let first = usize::from(with_entry);
@@ -134,7 +141,7 @@ impl RedisStore {
                     What::All => values.next().and_then(bytes_of).map(Bytes::from),
                     What::Stamps => None,
                 };
-                // Room for the one that another node has.
+                // Room for those that other nodes have.
                 let mut generations = Vec::with_capacity(names.scope_count());
                 generations.extend(values.by_ref().take(count).map(generation));
                 let epoch = values.next().and_then(bytes_of);
@@ -148,8 +155,8 @@ impl RedisStore {
             .await
     }
 
-    fn has_everybody_elsewhere(&self, names: &Names) -> bool {
-        names.has_all_tenants() && self.nodes.is_cluster()
+    fn places<'a>(&self, names: &'a Names) -> Places<'a> {
+        Places::of(names, self.nodes.is_cluster())
     }
 
     /// Looks up, and keeps near what was found.
@@ -186,26 +193,30 @@ impl RedisStore {
         self.look_and_keep(near, names).await
     }
 
-    /// In a cluster the generation of all tenants is read before the rest, and created if it is
-    /// missing: what the rest does depends on it, and either comes before the handler.
+    /// In a cluster the generations that are on other nodes are read before the rest, and created if they
+    /// are missing: what the rest does depends on them, and either comes before the handler.
     pub(super) async fn do_miss(
         &self,
         names: &Names,
         request: &MissRequest,
     ) -> Result<Miss, StoreError> {
-        let everybody = if self.has_everybody_elsewhere(names) {
-            match self.ensure_everybody(names.space(), request.keep).await? {
-                None => return Ok(Miss::Closed),
-                stamp => stamp,
-            }
-        } else {
-            None
+        let places = self.places(names);
+        let (count, is_spread) = (places.here, places.tenant.is_some());
+        let [tenant, everybody] = places.elsewhere();
+        let (tenant, everybody) = tokio::try_join!(
+            self.ensure_elsewhere(tenant, request.keep),
+            self.ensure_elsewhere(everybody, request.keep)
+        )?;
+        let (Some(mut elsewhere), Some(everybody)) = (tenant, everybody) else {
+            return Ok(Miss::Closed);
         };
-        let count = names.scope_count() - usize::from(everybody.is_some());
+        elsewhere.extend(everybody);
+        let elsewhere = &elsewhere;
+        let others: &Vec<u8> = &elsewhere.iter().flat_map(|id| *id.as_bytes()).collect();
         let lease = &names.lease();
         let fences = &names.fences().take(count).collect::<Vec<_>>();
         let keep = &lifetime(request.keep).to_string();
-        let list = &Listed::of(names);
+        let list = &if is_spread { Listed::none() } else { Listed::of(names) };
         let hold = &request.lease.map_or(String::new(), |(_, hold)| lifetime(hold).to_string());
         let miss = self.nodes.at(names.entry(), move |mut link| async move {
             let token = request.lease.as_ref().map_or(&[][..], |(token, _)| &token.0[..]);
@@ -226,7 +237,7 @@ impl RedisStore {
                     if request.ignore_entry { b"1" } else { b"0" },
                     token,
                     hold.as_bytes(),
-                    everybody.as_ref().map_or(&[][..], |stamp| stamp.as_bytes()),
+                    others,
                     list.own(),
                 ],
             };
@@ -245,7 +256,7 @@ impl RedisStore {
                 _ => {}
             }
             let holder = read_token(parts.pop());
-            let snapshot = read_snapshot(&parts, everybody, &link);
+            let snapshot = read_snapshot(&parts, elsewhere, &link);
             let snapshot = snapshot.ok_or_else(|| link.nonsense("the miss script"))?;
             match (code, holder) {
                 (0, _) => Ok(Miss::Granted(snapshot)),
@@ -256,6 +267,9 @@ impl RedisStore {
         Ok(miss.await?)
     }
 
+    /// Where the epoch is on another node than the groups it is compared first, in a step of its own.
+    /// Whoever invalidates a group moves the epochs before it: if that begins in between, and the stamp
+    /// is of after it, the fill finds the epoch moved.
     pub(super) async fn do_stamp(
         &self,
         names: &Names,
@@ -265,23 +279,62 @@ impl RedisStore {
     ) -> Result<Stamped, StoreError> {
         let keep = &lifetime(keep).to_string();
         let groups = groups.generations();
-        let stamped = self.nodes.at(names.epoch(), move |mut link| async move {
-            if snapshot.run != link.run() {
+        let is_spread = self.is_spread(names.space());
+        if is_spread && let Some(refusal) = self.epoch_stands(names, snapshot).await? {
+            return Ok(Stamped::Refused(refusal));
+        }
+        let slot = if is_spread { groups.first().map(String::as_str) } else { None };
+        let slot = slot.unwrap_or_else(|| names.epoch());
+        let stamped = self.nodes.at(slot, move |mut link| async move {
+            if !is_spread && snapshot.run != link.run() {
                 return Ok(Stamped::Refused(Refusal::Run));
             }
             let mut keys = Vec::with_capacity(1 + groups.len());
-            keys.push(names.epoch());
+            if !is_spread {
+                keys.push(names.epoch());
+            }
             keys.extend(groups.iter().map(String::as_str));
+            let epoch = if is_spread { &[][..] } else { snapshot.epoch.as_bytes() };
             let nonce = nonce();
-            let args = vec![&nonce[..], snapshot.epoch.as_bytes(), keep.as_bytes()];
+            let args = vec![&nonce[..], epoch, keep.as_bytes()];
             let reply = link.call(&Call { script: Script::Stamp, keys, args }).await?;
-            read_stamped(&reply, groups.len()).ok_or_else(|| link.nonsense("the stamp script"))
+            let stamped = read_stamped(&reply, groups.len());
+            let stamped = stamped.ok_or_else(|| link.nonsense("the stamp script"))?;
+            Ok(match stamped {
+                Stamped::Stamps(ids) if is_spread => {
+                    Stamped::Stamps(ids.iter().map(|id| seal(*id, link.run())).collect())
+                }
+                stamped => stamped,
+            })
         });
         Ok(stamped.await?)
     }
 
-    /// In a cluster the generation of all tenants can't be compared in the same step as the rest.
-    /// It need not be: its stamp is in the entry, and outdated if it moves in between.
+    /// Why nothing may be stored under the epoch of this snapshot any more.
+    async fn epoch_stands(
+        &self,
+        names: &Names,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Refusal>, Failure> {
+        self.nodes
+            .at(names.epoch(), move |mut link| async move {
+                if snapshot.run != link.run() {
+                    return Ok(Some(Refusal::Run));
+                }
+                let mut command = Cmd::new();
+                command.arg("MGET").arg(names.epoch());
+                let Value::Array(mut values) = link.read(command).await? else {
+                    return Err(link.nonsense("MGET"));
+                };
+                let epoch = values.pop().and_then(bytes_of);
+                let stands = epoch.as_deref() == Some(&snapshot.epoch.as_bytes()[..]);
+                Ok((!stands).then_some(Refusal::Epoch))
+            })
+            .await
+    }
+
+    /// In a cluster the generations that are on other nodes can't be compared in the same step as the
+    /// rest. They need not be: their stamps are in the entry, and outdated if one moves in between.
     pub(super) async fn do_fill(
         &self,
         names: &Names,
@@ -294,25 +347,26 @@ impl RedisStore {
             // It was taken for other scopes, so it vouches for none of these.
             return Ok(Filled::Refused(Refusal::Stamp));
         }
-        let mut stamps = &snapshot.stamps[..];
-        if self.has_everybody_elsewhere(names)
-            && let Some((everybody, rest)) = stamps.split_last()
-        {
-            if !self.extend_everybody(names.space(), *everybody, ttl).await? {
-                return Ok(Filled::Refused(Refusal::Stamp));
-            }
-            stamps = rest;
+        let places = self.places(names);
+        let is_spread = places.tenant.is_some();
+        let stamps = &snapshot.stamps[..places.here];
+        let [tenant, everybody] = places.elsewhere();
+        let (tenant, everybody) = tokio::try_join!(
+            self.extend_elsewhere(tenant, &snapshot.stamps, ttl),
+            self.extend_elsewhere(everybody, &snapshot.stamps, ttl)
+        )?;
+        if !(tenant && everybody) {
+            return Ok(Filled::Refused(Refusal::Stamp));
         }
         let lease = &names.lease();
         let ttl = &lifetime(ttl).to_string();
-        let list = &Listed::of(names);
+        let list = &if is_spread { Listed::none() } else { Listed::of(names) };
         let (token, frame) = (token.as_ref(), &frame);
         let filled = self.nodes.at(names.entry(), move |mut link| async move {
             if snapshot.run != link.run() {
                 return Ok(Filled::Refused(Refusal::Run));
             }
-            let transit = names.space().prefix('w');
-            let transit = format!("{transit}{:016x}", u64::from_be_bytes(nonce()));
+            let transit = names.in_transit(u64::from_be_bytes(nonce()));
             let mut set = Cmd::with_capacity(5, transit.len() + frame.len() + 16);
             set.arg("SET").arg(&transit).arg(&frame[..]).arg("PX").arg(IN_TRANSIT);
 
@@ -405,20 +459,25 @@ impl RedisStore {
 }
 
 /// The list of configurations that may have entries of a tenant, and the one that is to be on it.
-struct Listed(Option<(Fingerprint, [String; 2])>);
+pub(super) struct Listed(Option<(Fingerprint, [String; 2])>);
 
 impl Listed {
-    fn of(names: &Names) -> Self {
+    pub(super) fn of(names: &Names) -> Self {
         let space = names.space();
         let own = names.configured().fingerprint;
         Self(own.map(|own| (own, [space.configurations(), space.whole_tenant()])))
     }
 
-    fn push<'a>(&'a self, keys: &mut Vec<&'a str>) {
+    /// Where it is for another step to see to.
+    pub(super) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(super) fn push<'a>(&'a self, keys: &mut Vec<&'a str>) {
         keys.extend(self.0.iter().flat_map(|(_, names)| names).map(String::as_str));
     }
 
-    fn own(&self) -> &[u8] {
+    pub(super) fn own(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |(own, _)| own.as_bytes())
     }
 }
@@ -491,11 +550,15 @@ fn read_token(value: Option<Value>) -> Option<LeaseToken> {
     }
 }
 
-fn read_snapshot(parts: &[Value], everybody: Option<Id>, link: &Link) -> Option<Snapshot> {
+fn read_snapshot(parts: &[Value], elsewhere: &[Id], link: &Link) -> Option<Snapshot> {
     let (epoch, stamps) = parts.split_first()?;
     Some(Snapshot {
         epoch: read_id(epoch)?,
-        stamps: stamps.iter().map(read_id).chain(everybody.map(Some)).collect::<Option<_>>()?,
+        stamps: stamps
+            .iter()
+            .map(read_id)
+            .chain(elsewhere.iter().copied().map(Some))
+            .collect::<Option<_>>()?,
         run: link.run(),
     })
 }

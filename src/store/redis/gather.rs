@@ -24,7 +24,6 @@ use super::connection::Life;
 use super::failure::Failure;
 use super::pool::Links;
 use crate::entry::RunId;
-use crate::key::Names;
 use crate::store::StoreErrorKind;
 
 /// While no more than so many are under way, each goes by itself: to gather them would cost more than it
@@ -42,7 +41,7 @@ const MOST_BYTES: usize = 256 << 10;
 /// being answered, such as a value that is too large, must not keep others from it, and must show.
 const APART: u64 = 1000;
 
-/// The look-ups of one node that wait to be sent.
+/// The look-ups of one node, or of one slot of it, that wait to be sent.
 pub(super) struct Gather {
     links: Arc<Links>,
     runtime: Handle,
@@ -144,20 +143,18 @@ impl Gather {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - APART)
     }
 
-    /// Reads the entry of a key, if it is wanted, the first `count` of its scopes and its epoch, in this
-    /// order, together with what others read from this node. `None` if it had better be asked for alone:
-    /// nobody has sent it, or the server refuses what may be another's.
+    /// Reads what has these names, of each of which is said whether it is an entry's, together with what
+    /// others read here. `None` if it had better be asked for alone: nobody has sent it, or the server
+    /// refuses what may be another's.
     ///
     /// # Dropping
     ///
     /// Leaves the others alone. What nobody waits for any more is not sent.
-    pub(super) async fn read(
+    pub(super) async fn read<'a>(
         self: &Arc<Self>,
-        names: &Names,
-        with_entry: bool,
-        count: usize,
+        names: impl Iterator<Item = (&'a str, bool)>,
     ) -> Result<Option<Gathered>, Failure> {
-        let (waiter, places) = self.join(names, with_entry, count);
+        let (waiter, places) = self.join(names);
         let round = &waiter.round;
         loop {
             let mut done = pin!(round.done.notified());
@@ -174,17 +171,20 @@ impl Gather {
         }
     }
 
-    fn join(self: &Arc<Self>, names: &Names, with_entry: bool, count: usize) -> (Waiter, Places) {
+    fn join<'a>(
+        self: &Arc<Self>,
+        names: impl Iterator<Item = (&'a str, bool)>,
+    ) -> (Waiter, Places) {
         let mut open = self.open.lock();
         if let Some(round) = &*open
             && let Some(wanted) = &mut *round.wanted.lock()
             && wanted.lookups < self.room()
         {
             round.waiting.fetch_add(1, Ordering::Relaxed);
-            return (self.waiter(round), wanted.add(names, with_entry, count));
+            return (self.waiter(round), wanted.add(names));
         }
         let mut wanted = Wanted::default();
-        let places = wanted.add(names, with_entry, count);
+        let places = wanted.add(names);
         let round = Arc::new(Round {
             wanted: Mutex::new(Some(wanted)),
             waiting: AtomicUsize::new(1),
@@ -298,14 +298,9 @@ impl Drop for Sender {
 }
 
 impl Wanted {
-    fn add(&mut self, names: &Names, with_entry: bool, count: usize) -> Places {
+    fn add<'a>(&mut self, names: impl Iterator<Item = (&'a str, bool)>) -> Places {
         self.lookups += 1;
-        let entry = with_entry.then(|| self.place(names.entry(), true));
-        let scopes = names.scopes().take(count);
-        let mut places: Places = entry.into_iter().collect();
-        places.extend(scopes.map(|name| self.place(name, false)));
-        places.push(self.place(names.epoch(), false));
-        places
+        names.map(|(name, is_entry)| self.place(name, is_entry)).collect()
     }
 
     /// Where the name is, once it is there.

@@ -23,13 +23,17 @@ impl Shared {
         if was.nodes.is_empty() {
             return;
         }
-        let mut names = self.lately.names();
-        names.retain(|name| {
+        let is_new = |name: &String| {
             is.node_of(name).is_none_or(|node| {
                 was.nodes.iter().all(|primary| primary.address() != node.address())
             })
-        });
-        self.overdue.lock().extend(names);
+        };
+        // The generation of a tenant that is spread may be where it was, and the entries that it ends
+        // elsewhere.
+        let places = self.lately.places().into_iter();
+        let places =
+            places.filter(|place| is_new(&place.generation) || place.parts.iter().any(is_new));
+        self.overdue.lock().extend(places.map(|place| place.generation));
     }
 
     /// Whether something is still to be moved once more.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use super::failure::Failure;
-use crate::key::{ScopeNames, Space};
+use crate::key::{EPOCHS, ScopeNames, Space};
 use crate::store::StoreErrorKind;
 
 /// For how long a tenant is remembered at least, and at most twice as long. Three times what may pass
@@ -97,13 +97,35 @@ impl Lately {
 
     /// The generations that another primary has to move.
     pub(super) fn names(&self) -> Vec<String> {
+        self.places().into_iter().map(|place| place.generation).collect()
+    }
+
+    /// The same, with names of all slots in which something may have moved.
+    pub(super) fn places(&self) -> Vec<Place> {
         let spans = self.0.lock();
         let tenants: HashSet<&Space> = spans.this.tenants.union(&spans.last.tenants).collect();
         let namespaces: HashSet<&Box<str>> =
             spans.this.namespaces.union(&spans.last.namespaces).collect();
-        let tenants = tenants.into_iter().map(Space::whole_tenant);
-        tenants.chain(namespaces.into_iter().map(|name| Space::all_tenants(name))).collect()
+        let tenants = tenants.into_iter().map(|space| Place {
+            generation: space.whole_tenant(),
+            parts: (0..EPOCHS)
+                .filter(|_| space.is_spread())
+                .map(|number| space.epoch(number))
+                .collect(),
+        });
+        let all = namespaces.into_iter().map(|namespace| Place {
+            generation: Space::all_tenants(namespace),
+            parts: Vec::new(),
+        });
+        tenants.chain(all).collect()
     }
+}
+
+/// A generation that ends all that was to end, and where that may have been.
+pub(super) struct Place {
+    pub(super) generation: String,
+    /// Names of the other slots, where the tenant has entries.
+    pub(super) parts: Vec<String>,
 }
 
 #[cfg(test)]
@@ -136,6 +158,17 @@ mod tests {
         assert_eq!(sorted(&lately), ["gym:g:{4}:tenant", "gym:g:{5}:tenant"]);
         lately.forget(began + 3 * AGE);
         assert!(lately.names().is_empty());
+    }
+
+    #[test]
+    fn a_tenant_that_is_spread_is_in_many_places() {
+        let lately = Lately::new(Instant::now());
+        lately.note_tenant(&space("4").spread(true)).unwrap();
+        let places = lately.places();
+        assert_eq!(places.len(), 1);
+        assert_eq!(places[0].generation, "gym:g:{4}:tenant");
+        assert_eq!(places[0].parts.len() as u64, EPOCHS);
+        assert_eq!(places[0].parts[17], "gym:g:{4:17}:!17");
     }
 
     #[test]

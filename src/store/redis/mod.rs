@@ -9,7 +9,7 @@
 //! | file | what |
 //! |---|---|
 //! | `store`, `builder`, `target` | what an app holds, and what it is told |
-//! | `entries`, `scopes`, `patterns`, `script`, `everybody` | the steps |
+//! | `entries`, `scopes`, `patterns`, `script`, `elsewhere` | the steps |
 //! | `gather` | look-ups that are sent together |
 //! | `nodes`, `lookout`, `watchers`, `view` | which server a step goes to, and how that is learned |
 //! | `tenure`, `lately`, `handed_over` | when another primary is used, and what it is told first |
@@ -21,8 +21,8 @@ mod builder;
 mod checkup;
 mod clock;
 mod connection;
+mod elsewhere;
 mod entries;
-mod everybody;
 mod failure;
 mod feed;
 mod gather;

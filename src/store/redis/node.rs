@@ -1,9 +1,12 @@
 //! One primary: the ways to it, and what it tells.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bb8_redis::redis::cluster_routing::Slot;
+use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use super::address::Address;
@@ -45,6 +48,8 @@ pub(super) struct Kit {
 pub(super) struct Node {
     pub(super) links: Arc<Links>,
     pub(super) gather: Arc<Gather>,
+    /// In a cluster one for each slot that has generations which entries elsewhere rest on.
+    slots: RwLock<HashMap<Slot, Arc<Gather>>>,
     /// Connections on which replicas are waited for, which holds up whatever comes behind.
     sure: Option<Links>,
     #[allow(dead_code, reason = "held for its drop")]
@@ -77,7 +82,8 @@ impl Kit {
         });
         let sure = self.replicas.map(|_| Links::new(Arc::clone(&server), self.connections));
         let links = Arc::new(Links::new(server, self.connections));
-        Node { gather: Gather::new(Arc::clone(&links)), links, sure, feed }
+        let gather = Gather::new(Arc::clone(&links));
+        Node { gather, slots: RwLock::default(), links, sure, feed }
     }
 
     /// Has the nodes tell of this namespace too.
@@ -96,6 +102,16 @@ impl Kit {
 impl Node {
     pub(super) fn address(&self) -> &Arc<str> {
         &self.links.server.address
+    }
+
+    /// The look-ups of the slot that this name is in: no command may ask for two.
+    pub(super) fn gather_of(&self, name: &str) -> Arc<Gather> {
+        let slot = Slot::for_key(name);
+        if let Some(gather) = self.slots.read().get(&slot) {
+            return Arc::clone(gather);
+        }
+        let mut slots = self.slots.write();
+        Arc::clone(slots.entry(slot).or_insert_with(|| Gather::new(Arc::clone(&self.links))))
     }
 
     /// Has it looked at for this namespace, as soon as there is a connection.

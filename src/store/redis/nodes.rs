@@ -26,9 +26,9 @@ use crate::store::StoreErrorKind;
 
 /// The servers of a store, and who of them serves what.
 ///
-/// All names of a tenant are in one slot of a cluster, so each step over them goes to one node. A
-/// node that isn't the right one any more says so and does nothing; the step then goes where it
-/// says, once, and the map is drawn anew behind the scenes.
+/// All names of a step are in one slot of a cluster, so it goes to one node. A node that isn't the right
+/// one any more says so and does nothing; the step then goes where it says, once, and the map is drawn
+/// anew behind the scenes.
 pub(super) struct Nodes {
     pub(super) shared: Arc<Shared>,
     /// Draws the map; a single server needs none.

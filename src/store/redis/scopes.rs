@@ -3,6 +3,7 @@
 use bb8_redis::redis::{Cmd, Value};
 
 use super::RedisStore;
+use super::elsewhere::sealed;
 use super::entries::{bytes_of, lifetime, number};
 use super::failure::{Failure, Sign};
 use super::script::{Call, Script};
@@ -26,20 +27,44 @@ impl RedisStore {
         };
         self.nodes.note(scopes)?;
         let epochs: Vec<String> = scopes.epochs().collect();
+        let all = scopes.all_tenants();
+        let whole = Whole::of(scopes);
+        let (groups, declared): (Vec<&str>, Vec<&str>) =
+            scopes.generations().iter().map(String::as_str).partition(|name| scopes.is_group(name));
+        let everybody: Vec<&str> = all.as_deref().into_iter().collect();
+        let everybody = Moving { names: &everybody, generations: 1, whole: None };
+        if self.is_spread(scopes.space()) {
+            let generations = declared.len();
+            let declared = Moving { names: &declared, generations, whole: whole.as_ref() };
+            return Ok(self.move_spread(&groups, &epochs, [declared, everybody], mode).await?);
+        }
         let tenant: Vec<&str> =
             scopes.generations().iter().chain(&epochs).map(String::as_str).collect();
-        let all = scopes.all_tenants();
-        let everybody: Vec<&str> = all.as_deref().into_iter().collect();
-        let whole = Whole::of(scopes);
-        let moving = [
-            Moving {
-                names: &tenant,
-                generations: scopes.generations().len(),
-                whole: whole.as_ref(),
-            },
-            Moving { names: &everybody, generations: 1, whole: None },
-        ];
-        Ok(Invalidated { moved: self.move_all(&moving, mode).await? })
+        let generations = scopes.generations().len();
+        let tenant = Moving { names: &tenant, generations, whole: whole.as_ref() };
+        Ok(Invalidated { moved: self.move_all(&[tenant, everybody], mode).await? })
+    }
+
+    /// Moves what is in many slots: first the epochs, and beside them all scopes but groups; then the
+    /// groups.
+    ///
+    /// A response that is stamped with what a group becomes here was stamped after every epoch had
+    /// moved. If its handler began before, so did its miss, and its fill finds another epoch. In the
+    /// other order it could be stored before its epoch moves. If an epoch can't be moved the groups stand,
+    /// and the whole is not confirmed.
+    async fn move_spread(
+        &self,
+        groups: &[&str],
+        epochs: &[String],
+        others: [Moving<'_>; 2],
+        mode: &[u8],
+    ) -> Result<Invalidated, Failure> {
+        let (epochs, others) =
+            tokio::join!(self.move_epochs_apart(epochs), self.move_all(&others, mode));
+        epochs?;
+        let others = others?;
+        let groups = Moving { names: groups, generations: groups.len(), whole: None };
+        Ok(Invalidated { moved: others + self.move_all(&[groups], mode).await? })
     }
 
     pub(super) async fn do_fence(
@@ -67,11 +92,13 @@ impl RedisStore {
         scopes: &ScopeNames,
     ) -> Result<Generations, StoreError> {
         let names = scopes.generations();
+        let is_spread = self.is_spread(scopes.space());
         let slot = names.first().map_or_else(|| scopes.space().prefix('g'), String::clone);
         let read = self.nodes.at(&slot, move |mut link| async move {
             if names.is_empty() {
                 // A server takes an `MGET` of nothing for a mistake.
-                return Ok(Generations { generations: Vec::new(), run: link.run() });
+                let run = (!is_spread).then(|| link.run());
+                return Ok(Generations { generations: Vec::new(), run });
             }
             let bytes = names.iter().map(String::len).sum::<usize>();
             let mut command = Cmd::with_capacity(1 + names.len(), 4 + bytes);
@@ -81,8 +108,12 @@ impl RedisStore {
             }
             match link.read(command).await? {
                 Value::Array(values) if values.len() == names.len() => {
-                    let generations = values.into_iter().map(generation).collect();
-                    Ok(Generations { generations, run: link.run() })
+                    let generations = values.into_iter().map(generation);
+                    if is_spread {
+                        let generations = generations.map(|known| sealed(known, link.run()));
+                        return Ok(Generations { generations: generations.collect(), run: None });
+                    }
+                    Ok(Generations { generations: generations.collect(), run: Some(link.run()) })
                 }
                 _ => Err(link.nonsense("MGET")),
             }
@@ -129,8 +160,23 @@ impl RedisStore {
         Ok(moved)
     }
 
-    /// Moves epochs, which are all in one slot.
-    pub(super) async fn move_epochs(&self, epochs: &[String]) -> Result<(), Failure> {
+    /// Moves epochs, each of which has a slot of its own.
+    async fn move_epochs_apart(&self, epochs: &[String]) -> Result<(), Failure> {
+        let names: Vec<&str> = epochs.iter().map(String::as_str).collect();
+        let jobs =
+            names.chunks(1).map(|names| Moving { names, generations: 0, whole: None }.job(b"hard"));
+        self.apply(&jobs.collect::<Vec<_>>()).await.map(drop)
+    }
+
+    /// Moves the epochs of a tenant.
+    pub(super) async fn move_epochs(
+        &self,
+        space: &Space,
+        epochs: &[String],
+    ) -> Result<(), Failure> {
+        if self.is_spread(space) {
+            return self.move_epochs_apart(epochs).await;
+        }
         let names: Vec<&str> = epochs.iter().map(String::as_str).collect();
         let moving = Moving { names: &names, generations: 0, whole: None };
         self.move_all(&[moving], b"hard").await.map(drop)
@@ -189,9 +235,10 @@ impl RedisStore {
         let Some(first) = jobs.first() else { return Ok(Vec::new()) };
         if self.nodes.is_cluster() && jobs.len() > 1 {
             // Side by side, and all of them to their end: what one has moved stays moved.
-            let (one, others) =
-                tokio::join!(self.apply_here(&jobs[..1]), Box::pin(self.apply(&jobs[1..])));
-            return Ok([one?, others?].concat());
+            let (some, others) = jobs.split_at(jobs.len() / 2);
+            let (some, others) =
+                tokio::join!(Box::pin(self.apply(some)), Box::pin(self.apply(others)));
+            return Ok([some?, others?].concat());
         }
         debug_assert!(!first.keys.is_empty());
         self.apply_here(jobs).await

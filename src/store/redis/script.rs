@@ -51,9 +51,9 @@ impl Script {
     /// Its file, after those of the functions that it calls.
     pub(super) fn source(self) -> &'static str {
         match self {
-            Self::Miss => script!("ask", "join", "miss"),
-            Self::Stamp => script!("ask", "stamp"),
-            Self::Fill => script!("ask", "join", "fill"),
+            Self::Miss => script!("ask", "join", "generations", "miss"),
+            Self::Stamp => script!("ask", "stamps", "stamp"),
+            Self::Fill => script!("ask", "join", "stamps", "fill"),
             Self::Renew => script!("ask", "renew"),
             Self::Release => script!("ask", "release"),
             Self::Move => script!(even if full: "ask", "has_others", "move"),
@@ -62,8 +62,8 @@ impl Script {
             Self::Remove => script!(even if full: "remove"),
             Self::Discard => script!("ask", "discard"),
             Self::Trim => script!("trim"),
-            Self::Ensure => script!("ask", "ensure"),
-            Self::Extend => script!("ask", "extend"),
+            Self::Ensure => script!("ask", "join", "generations", "ensure"),
+            Self::Extend => script!("ask", "join", "stamps", "extend"),
         }
     }
 

@@ -6,3 +6,9 @@ local function ask(...)
   end
   return reply
 end
+
+local function read(name)
+  local value = ask('GET', name)
+  if type(value) == 'string' then return value end
+  return ''
+end

@@ -15,12 +15,6 @@ local ttl = tonumber(ARGV[2])
 local own = ARGV[#ARGV]
 local last = #KEYS - (own ~= '' and 2 or 0)
 
-local function read(name)
-  local value = ask('GET', name)
-  if type(value) == 'string' then return value end
-  return ''
-end
-
 local function refuse(code)
   redis.call('UNLINK', KEYS[1])
   return code
@@ -29,10 +23,7 @@ end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 1 end
 if read(KEYS[4]) ~= ARGV[3] then return refuse(2) end
 for i = 5, last do
-  local value = read(KEYS[i])
-  if #value % 16 ~= 0 or #value > 64 or string.sub(value, 1, 16) ~= ARGV[i - 1] then
-    return refuse(3)
-  end
+  if has_moved(KEYS[i], ARGV[i - 1]) then return refuse(3) end
 end
 if own ~= '' and not (join(KEYS[#KEYS - 1], KEYS[#KEYS], own, ttl)) then return refuse(3) end
 local holder = string.sub(read(KEYS[3]), 1, 16)
@@ -40,10 +31,6 @@ if holder ~= '' and holder ~= ARGV[1] then return refuse(4) end
 
 redis.call('RENAME', KEYS[1], KEYS[2])
 redis.call('PEXPIRE', KEYS[2], ttl)
-for i = 4, last do
-  local left = redis.call('PTTL', KEYS[i])
-  -- Twice as long as needed, so that the next fill finds nothing to extend.
-  if left >= 0 and left < ttl then redis.call('PEXPIRE', KEYS[i], 2 * ttl) end
-end
+for i = 4, last do extend(KEYS[i], ttl) end
 if holder ~= '' then redis.call('DEL', KEYS[3]) end
 return 0

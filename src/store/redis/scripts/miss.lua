@@ -10,8 +10,8 @@
 --
 -- KEYS  entry, lease, epoch, generations, their fences, and with a configuration its list and the
 --       generation of the whole tenant
--- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time, the stamp
---       of a further scope that another node has, or ''; the configuration or ''
+-- ARGV  nonce, keep, run, scopes digest, '1' to ignore the entry, token or '', lease time, the
+--       stamps of further scopes, which other nodes have, or ''; the configuration or ''
 -- Reply {code, and 16 more if another configuration may have entries, now in ms, epoch, stamps, token of the lease's holder}; the stamp of a closed
 --       generation is '', and so is the token where nobody else holds the lease
 
@@ -20,65 +20,12 @@ local n = (#KEYS - 3 - (own ~= '' and 2 or 0)) / 2
 local keep = tonumber(ARGV[2])
 local alone = true
 if own ~= '' then alone = select(2, join(KEYS[#KEYS - 1], KEYS[#KEYS], own, keep)) end
-local time = redis.call('TIME')
-local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
-local now = math.floor(micros / 1000)
-
--- One id for each thing that is created: the microseconds tell them apart.
-local minted = 0
-local function mint()
-  local id = struct.pack('>I8', micros + minted) .. ARGV[1]
-  minted = minted + 1
-  return id
-end
-
-local function read(name)
-  local value = ask('GET', name)
-  if type(value) == 'string' then return value end
-  return ''
-end
-
--- Lifetimes have slack, so that one is seldom prolonged: watchers of these names see every change.
-local function prolong(name)
-  local left = redis.call('PTTL', name)
-  if left >= 0 and left < keep / 2 then redis.call('PEXPIRE', name, 2 * keep) end
-end
-
--- Whatever closes a scope says until when: closed for ever is nobody's fence, and counts as lost.
-local function is_closed(name, value)
-  return #value == 17 and string.sub(value, 1, 1) == 'c' and redis.call('PTTL', name) >= 0
-end
-
-local closed = false
-local stamps = {}
-for i = 1, n do
-  local name = KEYS[3 + i]
-  local value = read(name)
-  local size = #value
-  if is_closed(name, value) then
-    closed = true
-    stamps[i] = ''
-  elseif size >= 16 and size <= 64 and size % 16 == 0 then
-    prolong(name)
-    stamps[i] = string.sub(value, 1, 16)
-  else
-    local id = mint()
-    local last = ask('ZREVRANGE', KEYS[3 + n + i], 0, 0, 'WITHSCORES')
-    local deadline = last[2] and tonumber(last[2]) or 0
-    if deadline > now then
-      redis.call('SET', name, 'c' .. id, 'PX', deadline - now)
-      closed = true
-      stamps[i] = ''
-    else
-      redis.call('SET', name, id, 'PX', 2 * keep)
-      stamps[i] = id
-    end
-  end
-end
+local now, mint = clock(ARGV[1])
+local closed, stamps = ensure(3, n, keep, now, mint)
 
 local epoch = read(KEYS[3])
 if #epoch == 16 then
-  prolong(KEYS[3])
+  prolong(KEYS[3], keep)
 else
   epoch = mint()
   redis.call('SET', KEYS[3], epoch, 'PX', 2 * keep)

@@ -4,22 +4,20 @@
 -- tenant was invalidated meanwhile, and the generation of now is that of then. What is missing is
 -- created; lifetimes are extended, never shortened. Whatever refuses changes nothing.
 --
--- KEYS  epoch, generations
--- ARGV  nonce, epoch of the miss, time to keep
+-- Where the epoch is on another node it was compared before, and what could move a group since has
+-- moved the epoch first: the fill is refused then.
+--
+-- KEYS  epoch, generations; or the generations alone
+-- ARGV  nonce, epoch of the miss or '' without one, time to keep
 -- Reply {0, ids} stamped, {2} epoch, {3} a generation is closed
 
 local keep = tonumber(ARGV[3])
+local first = ARGV[2] ~= '' and 2 or 1
 
-local function read(name)
-  local value = ask('GET', name)
-  if type(value) == 'string' then return value end
-  return ''
-end
-
-if read(KEYS[1]) ~= ARGV[2] then return {2} end
+if first == 2 and read(KEYS[1]) ~= ARGV[2] then return {2} end
 
 local reply = {0}
-for i = 2, #KEYS do
+for i = first, #KEYS do
   local value = read(KEYS[i])
   local size = #value
   -- Closed for ever is not closed by a fence, and counts as none.
@@ -27,19 +25,18 @@ for i = 2, #KEYS do
     return {3}
   end
   -- A value of a foreign type or size counts as none.
-  reply[i] = size >= 16 and size <= 64 and size % 16 == 0 and string.sub(value, 1, 16)
+  reply[2 + i - first] = size >= 16 and size <= 64 and size % 16 == 0 and string.sub(value, 1, 16)
 end
 
 local time = redis.call('TIME')
 local micros = tonumber(time[1]) * 1000000 + tonumber(time[2])
-for i = 2, #KEYS do
-  if reply[i] then
-    local left = redis.call('PTTL', KEYS[i])
-    -- Twice as long as needed, so that the next stamp finds nothing to extend.
-    if left >= 0 and left < keep then redis.call('PEXPIRE', KEYS[i], 2 * keep) end
+for i = first, #KEYS do
+  local at = 2 + i - first
+  if reply[at] then
+    extend(KEYS[i], keep)
   else
-    reply[i] = struct.pack('>I8', micros + i) .. ARGV[1]
-    redis.call('SET', KEYS[i], reply[i], 'PX', 2 * keep)
+    reply[at] = struct.pack('>I8', micros + i) .. ARGV[1]
+    redis.call('SET', KEYS[i], reply[at], 'PX', 2 * keep)
   end
 end
 return reply
