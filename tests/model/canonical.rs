@@ -36,7 +36,15 @@ pub(super) fn canonical(mut state: State) -> State {
                 names.entry(entry);
                 names.key(key);
             }
-            ReadStep::Insert { near, .. } => names.near(near),
+            ReadStep::SeenEntry { entry, epoch, .. } => {
+                if let Some(entry) = entry {
+                    names.entry(entry);
+                }
+                names.maybe(epoch);
+            }
+            ReadStep::SeenGeneration { generation } => names.generation(generation),
+            ReadStep::Ensured { stamp, .. } => names.id(stamp),
+            ReadStep::Insert { near, .. } | ReadStep::Confirmed { near, .. } => names.near(near),
             _ => {}
         }
     }
@@ -44,6 +52,7 @@ pub(super) fn canonical(mut state: State) -> State {
         names.key(&mut flight.key);
         match &mut flight.phase {
             Phase::Ready(Some(snapshot)) => names.snapshot(snapshot),
+            Phase::Ensured { stamp, .. } => names.id(stamp),
             Phase::Running { snapshot: Some(snapshot), tag, .. } => {
                 names.snapshot(snapshot);
                 names.maybe(tag);
@@ -79,16 +88,7 @@ impl Names {
     }
 
     fn redis(&mut self, redis: &mut Redis) {
-        match &mut redis.generation {
-            Generation::Missing => {}
-            Generation::Open { current, behind } => {
-                self.id(current);
-                for id in behind {
-                    self.maybe(id);
-                }
-            }
-            Generation::Closed { id, .. } => self.id(id),
-        }
+        self.generation(&mut redis.generation);
         self.maybe(&mut redis.epoch);
         self.maybe(&mut redis.tag);
         if let Some(entry) = &mut redis.entry {
@@ -97,6 +97,19 @@ impl Names {
         if let Some(lease) = &mut redis.lease {
             self.id(&mut lease.stamp);
             self.id(&mut lease.epoch);
+        }
+    }
+
+    fn generation(&mut self, generation: &mut Generation) {
+        match generation {
+            Generation::Missing => {}
+            Generation::Open { current, behind } => {
+                self.id(current);
+                for id in behind {
+                    self.maybe(id);
+                }
+            }
+            Generation::Closed { id, .. } => self.id(id),
         }
     }
 

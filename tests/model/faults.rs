@@ -4,7 +4,7 @@ use super::doubled::Copied;
 use super::machine::{Action, Model};
 use super::scenario::{Kind, fault};
 use super::state::{
-    Flight, GAP, Generation, Instance, Phase, Read, ReadStep, Redis, State, Write, WriteStep,
+    Flight, GAP, Generation, Instance, Mint, Phase, Read, ReadStep, Redis, State, Write, WriteStep,
 };
 use super::story::{self, Story};
 
@@ -28,6 +28,10 @@ pub(super) enum Fault {
     Flush,
     /// The server stops, and starts from what it had saved.
     Restart,
+    /// The same of the one of two servers that has the entry, its epoch and its lease.
+    RestartEntry,
+    /// The same of the one that has generations, tags and fences.
+    RestartGeneration,
     /// The client of this read, which leads a flight or has joined one, goes away (P14).
     Leave {
         read: u8,
@@ -82,7 +86,10 @@ impl Model {
         if may(fault::FLUSH) && stored_keys(&s.redis).next().is_some() {
             can(Fault::Flush);
         }
-        if may(fault::RESTART) && s.saved.is_some() {
+        if may(fault::RESTART) && s.saved.is_some() && self.scenario.spread {
+            can(Fault::RestartEntry);
+            can(Fault::RestartGeneration);
+        } else if may(fault::RESTART) && s.saved.is_some() {
             can(Fault::Restart);
         }
         for (read, r) in (0..).zip(&s.reads) {
@@ -90,13 +97,22 @@ impl Model {
                 can(Fault::Leave { read });
             }
             if may(fault::AWAY)
-                && matches!(r.step, ReadStep::Begun | ReadStep::Tag { .. } | ReadStep::Miss { .. })
+                && matches!(
+                    r.step,
+                    ReadStep::Begun
+                        | ReadStep::SeenEntry { .. }
+                        | ReadStep::SeenGeneration { .. }
+                        | ReadStep::Confirmed { .. }
+                        | ReadStep::Tag { .. }
+                        | ReadStep::Miss { .. }
+                        | ReadStep::Ensured { .. }
+                )
             {
                 can(Fault::ReadAlone { read });
             }
         }
         for (flight, f) in (0..).zip(&s.flights) {
-            let asks = matches!(f.phase, Phase::Ask { .. });
+            let asks = matches!(f.phase, Phase::Ask { .. } | Phase::Ensured { .. });
             let stamps = self.stamps_next(f.phase);
             let fills = !stamps && matches!(f.phase, Phase::Running { snapshot: Some(_), .. });
             if may(fault::AWAY) && asks {
@@ -155,6 +171,30 @@ impl Model {
                 story.tell(|| {
                     let metadata = story::metadata(&s.redis);
                     format!("FAULT: Redis restarts from the snapshot as run {run}: {metadata}")
+                });
+            }
+            Fault::RestartEntry => {
+                let saved = s.saved.take().unwrap_or_default();
+                let Redis { entry, epoch, lease, .. } = saved;
+                s.redis = Redis { run: s.redis.run + 1, entry, epoch, lease, ..s.redis };
+                story.tell(|| {
+                    let metadata = story::metadata(&s.redis);
+                    format!("FAULT: the entry's node restarts from the snapshot: {metadata}")
+                });
+            }
+            Fault::RestartGeneration => {
+                let saved = s.saved.take().unwrap_or_default();
+                let Redis { mut generation, mut tag, fence, nobody, .. } = saved;
+                if self.rules.stamps_are_sealed {
+                    // In another run the same id is another stamp.
+                    reseal(&mut generation, &mut s.mint);
+                    tag = tag.map(|_| s.mint.id());
+                }
+                s.redis = Redis { generation, tag, fence, nobody, ..s.redis };
+                s.redis.deadline(s.passed);
+                story.tell(|| {
+                    let metadata = story::metadata(&s.redis);
+                    format!("FAULT: the generation's node restarts from the snapshot: {metadata}")
                 });
             }
             Fault::Leave { read } => {
@@ -268,6 +308,17 @@ fn stored_keys(redis: &Redis) -> impl Iterator<Item = RedisKey> {
     ]
     .into_iter()
     .filter_map(|(key, stored)| stored.then_some(key))
+}
+
+fn reseal(generation: &mut Generation, mint: &mut Mint) {
+    match generation {
+        Generation::Missing => {}
+        Generation::Open { current, behind } => {
+            *current = mint.id();
+            behind.iter_mut().flatten().for_each(|id| *id = mint.id());
+        }
+        Generation::Closed { id, .. } => *id = mint.id(),
+    }
 }
 
 fn evict(redis: &mut Redis, key: RedisKey) {

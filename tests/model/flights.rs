@@ -6,6 +6,7 @@
 
 use super::machine::Model;
 use super::reads::{Source, answer};
+use super::rules::Rules;
 use super::scripts::Miss;
 use super::state::{Broken, Flight, Key, Phase, Read, ReadStep, State, Version};
 use super::story::{self, Story};
@@ -16,8 +17,28 @@ impl Model {
         let Flight { at, phase, .. } = s.flights[usize::from(flight)];
         let run = self.believed_run(s, at);
         let ignore = phase == Phase::Ask { ignore: true };
-        story.tell(|| format!("flight {} asks the miss script", flight + 1));
-        match s.redis.miss(&self.rules, flight, run, ignore, &mut s.mint) {
+        let miss = match phase {
+            Phase::Ensured { ignore, stamp } => {
+                story.tell(|| format!("flight {} asks the miss script of the entry", flight + 1));
+                s.redis.miss_there(&self.rules, (flight, run), ignore, stamp, &mut s.mint)
+            }
+            _ if self.scenario.spread => {
+                story.tell(|| format!("flight {} asks for the generation", flight + 1));
+                match s.redis.ensure(&self.rules, &mut s.mint) {
+                    Some(stamp) => {
+                        story.tell(|| format!("it is {}", story::id(stamp)));
+                        s.flights[usize::from(flight)].phase = Phase::Ensured { ignore, stamp };
+                        return;
+                    }
+                    None => Miss::Closed,
+                }
+            }
+            _ => {
+                story.tell(|| format!("flight {} asks the miss script", flight + 1));
+                s.redis.miss(&self.rules, flight, run, ignore, &mut s.mint)
+            }
+        };
+        match miss {
             Miss::Granted(snapshot) => {
                 story.tell(|| format!("GRANTED {}", story::snapshot(snapshot)));
                 s.flights[usize::from(flight)].phase = Phase::Ready(Some(snapshot));
@@ -131,7 +152,7 @@ impl Model {
         let Phase::Running { version, snapshot: Some(snapshot), .. } = phase else { return };
         let run = self.believed_run(s, at);
         story.tell(|| format!("the handler of flight {} ends with version {version}", flight + 1));
-        match s.redis.stamp(&self.rules, run, snapshot, &mut s.mint) {
+        match s.redis.stamp(&self.apart(), run, snapshot, &mut s.mint) {
             Ok(tag) => {
                 story.tell(|| format!("its tag is stamped {}", story::id(tag)));
                 s.flights[usize::from(flight)].phase =
@@ -155,13 +176,24 @@ impl Model {
         });
         if let Some(snapshot) = snapshot {
             let from = (flight, self.believed_run(s, at));
-            let filled = s.redis.fill(&self.rules, from, snapshot, version, tag);
+            let filled = s.redis.fill(&self.apart(), from, snapshot, version, tag);
             story.tell(|| match filled {
                 Ok(()) => format!("stored with stamp {}", story::id(snapshot.stamp)),
                 Err(refusal) => format!("not stored: {refusal}"),
             });
         }
         self.land(s, flight, version, story);
+    }
+
+    /// The rules of a stamp and of a fill. Where a tenant is spread each compares what is on the other
+    /// node in a step of its own before. What has moved since then is not seen: here nothing is, which
+    /// allows more.
+    fn apart(&self) -> Rules {
+        if self.scenario.spread {
+            Rules { stamp_checks_epoch: false, fill_checks_stamps: false, ..self.rules }
+        } else {
+            self.rules
+        }
     }
 
     /// The flight is over, and whoever joined it has its answer.

@@ -13,6 +13,7 @@ use super::story::Story;
 pub(super) enum Action {
     Begin { read: u8, at: u8 },
     Lookup { read: u8 },
+    LookThere { read: u8, at_entry: bool },
     CheckTag { read: u8 },
     MissFirst { read: u8 },
     Insert { read: u8 },
@@ -82,6 +83,7 @@ impl Model {
                 }
             }
             Action::Lookup { read } => self.lookup(s, read, story),
+            Action::LookThere { read, at_entry } => self.look_there(s, read, at_entry, story),
             Action::CheckTag { read } => self.check_tag(s, read, story),
             Action::MissFirst { read } => self.miss_first(s, read, story),
             Action::Insert { read } => self.insert(s, read, story),
@@ -121,9 +123,21 @@ impl Model {
                     }
                     break;
                 }
+                ReadStep::Begun if self.scenario.spread => {
+                    actions.push(Action::LookThere { read, at_entry: true });
+                    actions.push(Action::LookThere { read, at_entry: false });
+                }
+                ReadStep::SeenEntry { .. } | ReadStep::Confirmed { at_entry: true, .. } => {
+                    actions.push(Action::LookThere { read, at_entry: false });
+                }
+                ReadStep::SeenGeneration { .. } | ReadStep::Confirmed { at_entry: false, .. } => {
+                    actions.push(Action::LookThere { read, at_entry: true });
+                }
                 ReadStep::Begun => actions.push(Action::Lookup { read }),
                 ReadStep::Tag { .. } => actions.push(Action::CheckTag { read }),
-                ReadStep::Miss { .. } => actions.push(Action::MissFirst { read }),
+                ReadStep::Miss { .. } | ReadStep::Ensured { .. } => {
+                    actions.push(Action::MissFirst { read });
+                }
                 ReadStep::Insert { .. } => actions.push(Action::Insert { read }),
                 ReadStep::Joined { .. } | ReadStep::Done => {}
             }
@@ -134,7 +148,7 @@ impl Model {
         for (flight, f) in (0..).zip(&s.flights) {
             match f.phase {
                 Phase::None => {}
-                Phase::Ask { .. } => actions.push(Action::Ask { flight }),
+                Phase::Ask { .. } | Phase::Ensured { .. } => actions.push(Action::Ask { flight }),
                 Phase::Wait => {
                     let run = self.believed_run(s, f.at);
                     let appeared = s.redis.entry.is_some_and(|entry| {

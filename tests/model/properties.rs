@@ -275,6 +275,56 @@ fn p6_with_leaders_who_stay_while_only_runs_to_come_are_shared() {
     holds_under(Scenario::new(3, &[(Kind::Fenced, 1), (Kind::Fenced, 1)]), rules);
 }
 
+/// What of the faults strikes a store whose connections are its own, where a tenant is spread.
+const ANY_SPREAD: u16 = EVICT | FLUSH | LEAVE | LOST_REPLY | RESTART;
+
+#[test]
+fn p6_of_a_spread_tenant() {
+    holds_under(Scenario::new(3, ONE).spread().faults(1, ANY_SPREAD), Rules::SPREAD);
+}
+
+#[test]
+fn p6_of_a_spread_tenant_with_two_writes_and_two_faults() {
+    holds_under(Scenario::new(2, TWO).spread().faults(2, ANY_SPREAD), Rules::SPREAD);
+}
+
+#[test]
+fn p6_of_tags_of_a_spread_tenant() {
+    const WRITES: &[(Kind, u8)] = &[(Kind::Tag, 1), (Kind::Hard, 1)];
+    let scenario = Scenario::new(2, WRITES).tagged().spread();
+    holds_under(scenario.faults(1, ANY_SPREAD), Rules::SPREAD);
+}
+
+#[test]
+fn p6_of_tags_of_a_spread_tenant_with_two_faults() {
+    let scenario = Scenario::new(2, TAG).tagged().spread();
+    holds_under(scenario.faults(2, ANY_SPREAD), Rules::SPREAD);
+}
+
+#[test]
+fn p6_of_remove_and_delete_pattern_of_a_spread_tenant() {
+    const WRITES: &[(Kind, u8)] = &[(Kind::Remove, 1), (Kind::Pattern, 1)];
+    holds_under(Scenario::new(2, WRITES).spread().faults(1, ANY_SPREAD), Rules::SPREAD);
+}
+
+#[test]
+fn p6_of_a_spread_tenant_with_fences_and_a_crash() {
+    let scenario = Scenario::new(2, FENCED).spread().faults(2, CRASH | EVICT);
+    holds_under(scenario, Rules::SPREAD);
+}
+
+#[test]
+fn p21_of_a_strict_near_cache_of_a_spread_tenant() {
+    const WRITES: &[(Kind, u8)] = &[(Kind::Hard, 0), (Kind::Pattern, 0)];
+    let scenario = Scenario::new(2, WRITES).near(NearCache::Strict).spread();
+    holds_under(scenario.faults(1, EVICT | FLUSH | RESTART), Rules::SPREAD);
+}
+
+#[test]
+fn p12_of_soft_invalidations_of_a_spread_tenant() {
+    holds_under(Scenario::new(2, SOFT).spread().faults(1, ANY_SPREAD), Rules::SPREAD);
+}
+
 /// Leases and the fill's look at stamps save work and room: P6 does not rest on them.
 #[test]
 fn p6_rests_on_neither_leases_nor_stamps_at_the_fill() {

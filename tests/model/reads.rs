@@ -5,7 +5,7 @@ use super::machine::Model;
 use super::scenario::NearCache;
 use super::scripts::{Miss, Validity};
 use super::state::{
-    Broken, Entry, Flight, Floor, Key, Near, Phase, Read, ReadStep, Run, State, Version,
+    Broken, Entry, Flight, Floor, Id, Key, Near, Phase, Read, ReadStep, Redis, Run, State, Version,
 };
 use super::story::{self, Story};
 
@@ -49,11 +49,84 @@ impl Model {
             };
             return answer(s, read, near.entry.version, source, story);
         }
-        let key = s.redis.flight_key(&self.rules, run);
         story.tell(|| {
             format!("read {} looks up: {}, run {run}", read + 1, story::metadata(&s.redis))
         });
-        let Some(entry) = s.redis.entry else {
+        let seen = s.redis;
+        self.judge(s, read, run, &seen, story);
+    }
+
+    /// One half of `Store::lookup` where the entry is on another node: that of the entry, or that of the
+    /// generation. Both are sent at once, and answer in either order.
+    pub(super) fn look_there(&self, s: &mut State, read: u8, at_entry: bool, story: &mut Story) {
+        let r = &mut s.reads[usize::from(read)];
+        story.tell(|| {
+            let node = if at_entry { "the entry's" } else { "the generation's" };
+            let metadata = story::metadata(&s.redis);
+            format!("read {} looks up on {node} node: {metadata}, run {}", read + 1, s.redis.run)
+        });
+        let here = s.redis;
+        let near = match r.step {
+            ReadStep::Begun => s.instances[usize::from(r.at)].near,
+            ReadStep::Confirmed { near, .. } => Some(near),
+            _ => None,
+        };
+        if let Some(near) = near {
+            return self.confirm_there(s, read, near, at_entry, story);
+        }
+        let seen = match r.step {
+            ReadStep::SeenEntry { entry, epoch, run } => Redis { run, epoch, entry, ..here },
+            ReadStep::SeenGeneration { generation } => Redis { generation, ..here },
+            _ if at_entry => {
+                let Redis { entry, epoch, run, .. } = here;
+                r.step = ReadStep::SeenEntry { entry, epoch, run };
+                return;
+            }
+            _ => {
+                r.step = ReadStep::SeenGeneration { generation: here.generation };
+                return;
+            }
+        };
+        r.step = ReadStep::Begun;
+        self.judge(s, read, seen.run, &seen, story);
+    }
+
+    /// One half of the question whether what a strict near-cache has still holds. If either half says no
+    /// it is forgotten, and looked up.
+    fn confirm_there(
+        &self,
+        s: &mut State,
+        read: u8,
+        near: Near,
+        at_entry: bool,
+        story: &mut Story,
+    ) {
+        let r = &mut s.reads[usize::from(read)];
+        let holds = if at_entry {
+            self.rules.same_run(near.entry.run, s.redis.run)
+                && (near.epoch == s.redis.epoch || !self.rules.near_knows_the_epoch)
+        } else {
+            s.redis.generation.current() == Some(near.entry.stamp)
+        };
+        story.tell(|| {
+            format!("what the near-cache has {}", if holds { "holds" } else { "does not" })
+        });
+        match r.step {
+            _ if !holds => {
+                s.instances[usize::from(r.at)].near = None;
+                r.step = ReadStep::Begun;
+            }
+            ReadStep::Confirmed { .. } => {
+                answer(s, read, near.entry.version, Source::Fresh, story);
+            }
+            _ => r.step = ReadStep::Confirmed { near, at_entry },
+        }
+    }
+
+    /// What becomes of a read whose lookup has seen this.
+    fn judge(&self, s: &mut State, read: u8, run: Run, seen: &Redis, story: &mut Story) {
+        let key = seen.flight_key(&self.rules, run);
+        let Some(entry) = seen.entry else {
             story.tell(|| "no entry".into());
             return self.missed(s, read, key, false, story);
         };
@@ -62,14 +135,14 @@ impl Model {
             let stamp = story::id(entry.stamp);
             format!("an entry of version {}, stamp {stamp}{tag}, run {}", entry.version, entry.run)
         });
-        match s.redis.validity(entry, &self.rules, run) {
+        match seen.validity(entry, &self.rules, run) {
             Validity::Fresh if entry.tag.is_some() => {
                 s.reads[usize::from(read)].step = ReadStep::Tag { entry, key, stale: false };
             }
             Validity::Stale if entry.tag.is_some() && self.rules.stale_checks_tags => {
                 s.reads[usize::from(read)].step = ReadStep::Tag { entry, key, stale: true };
             }
-            Validity::Fresh => self.hit(s, read, entry, story),
+            Validity::Fresh => self.hit(s, read, entry, seen.epoch, story),
             Validity::Stale => self.stale(s, read, entry, key, story),
             Validity::Invalid => self.missed(s, read, key, false, story),
         }
@@ -81,13 +154,16 @@ impl Model {
         let ReadStep::Tag { entry, key, stale } = r.step else { return };
         let tag = s.redis.tag;
         story.tell(|| format!("read {} looks its tag up: {}", read + 1, story::maybe(tag)));
-        if self.rules.tags_of_the_same_run && s.redis.run != entry.run {
+        // A sealed stamp says by itself of which run it is.
+        let of_one_node = self.rules.tags_of_the_same_run && !self.scenario.spread;
+        if of_one_node && s.redis.run != entry.run {
             story.tell(|| "another run answered, so it looks up again".into());
             r.step = ReadStep::Begun;
         } else if tag == entry.tag && stale {
             self.stale(s, read, entry, key, story);
         } else if tag == entry.tag {
-            self.hit(s, read, entry, story);
+            let epoch = s.redis.epoch;
+            self.hit(s, read, entry, epoch, story);
         } else {
             self.missed(s, read, key, true, story);
         }
@@ -98,8 +174,28 @@ impl Model {
         let Read { at, step, .. } = s.reads[usize::from(read)];
         let run = self.believed_run(s, at);
         let ignore = step == ReadStep::Miss { ignore: true };
-        story.tell(|| format!("read {} asks the miss script", read + 1));
-        match s.redis.miss(&self.rules, read, run, ignore, &mut s.mint) {
+        let miss = match step {
+            ReadStep::Ensured { ignore, stamp } => {
+                story.tell(|| format!("read {} asks the miss script of the entry", read + 1));
+                s.redis.miss_there(&self.rules, (read, run), ignore, stamp, &mut s.mint)
+            }
+            _ if self.scenario.spread => {
+                story.tell(|| format!("read {} asks for the generation", read + 1));
+                match s.redis.ensure(&self.rules, &mut s.mint) {
+                    Some(stamp) => {
+                        story.tell(|| format!("it is {}", story::id(stamp)));
+                        s.reads[usize::from(read)].step = ReadStep::Ensured { ignore, stamp };
+                        return;
+                    }
+                    None => Miss::Closed,
+                }
+            }
+            _ => {
+                story.tell(|| format!("read {} asks the miss script", read + 1));
+                s.redis.miss(&self.rules, read, run, ignore, &mut s.mint)
+            }
+        };
+        match miss {
             Miss::Granted(snapshot) => {
                 story.tell(|| format!("GRANTED {}", story::snapshot(snapshot)));
                 share_or_lead(
@@ -133,9 +229,9 @@ impl Model {
         }
     }
 
-    fn hit(&self, s: &mut State, read: u8, entry: Entry, story: &mut Story) {
+    fn hit(&self, s: &mut State, read: u8, entry: Entry, epoch: Option<Id>, story: &mut Story) {
         let at = s.reads[usize::from(read)].at;
-        let near = Near { entry, epoch: s.redis.epoch };
+        let near = Near { entry, epoch };
         answer(s, read, entry.version, Source::Fresh, story);
         let wanted = self.scenario.near != NearCache::Off;
         if wanted && (near.epoch.is_some() || !self.rules.near_knows_the_epoch) {

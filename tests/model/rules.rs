@@ -81,6 +81,8 @@ pub(super) struct Rules {
     pub(super) stale_checks_tags: bool,
     /// 12: the second round trip of a lookup is on a connection with the same run id.
     pub(super) tags_of_the_same_run: bool,
+    /// 14: what is read of the generations' node is sealed with its run.
+    pub(super) stamps_are_sealed: bool,
     /// 13: a near-cache entry is valid only while the epoch is known and equal.
     pub(super) near_knows_the_epoch: bool,
     /// Section 5: a near-cache takes an entry only if its feed has not moved since it asked.
@@ -88,6 +90,9 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// The protocol as designed, where a tenant is spread: a tag and the epochs can't move together.
+    pub(super) const SPREAD: Self = Self { tag_moves: TagMoves::EpochFirst, ..Self::ALL };
+
     /// The protocol as designed.
     pub(super) const ALL: Self = Self {
         ids_minted_in_the_script: true,
@@ -116,6 +121,7 @@ impl Rules {
         tag_moves: TagMoves::Together,
         stale_checks_tags: true,
         tags_of_the_same_run: true,
+        stamps_are_sealed: true,
         near_knows_the_epoch: true,
         near_notes_the_position: true,
     };

@@ -41,7 +41,7 @@ pub(super) mod fault {
     pub(crate) const CRASH: u16 = 8;
     /// A cluster client runs a command twice, the second time at any later moment.
     pub(crate) const DOUBLE: u16 = 16;
-    /// The server restarts from a snapshot that it saved at any earlier moment.
+    /// The server restarts from a snapshot that it saved at any earlier moment; of two, either.
     pub(crate) const RESTART: u16 = 32;
     /// The reply of an invalidation is lost.
     pub(crate) const LOST_REPLY: u16 = 64;
@@ -61,6 +61,9 @@ pub(super) struct Scenario {
     pub(super) near: NearCache,
     /// Whether the responses name a tag.
     pub(super) tagged: bool,
+    /// Whether the entry, with its epoch and lease, is on another node than the generations: then no
+    /// step sees or changes both.
+    pub(super) spread: bool,
     /// Whether a waiter in another instance loses patience and runs the handler itself.
     pub(super) impatient: bool,
     /// Whether the commit and the (first) script of its invalidation are one moment: then "older
@@ -83,6 +86,7 @@ impl Scenario {
             faults: (0, 0),
             near: NearCache::Off,
             tagged: false,
+            spread: false,
             impatient: true,
             commit_in_script: false,
             count_runs: false,
@@ -100,6 +104,10 @@ impl Scenario {
 
     pub(super) const fn tagged(self) -> Self {
         Self { tagged: true, ..self }
+    }
+
+    pub(super) const fn spread(self) -> Self {
+        Self { spread: true, ..self }
     }
 
     pub(super) const fn commit_in_script(self) -> Self {
@@ -121,7 +129,8 @@ impl Scenario {
     /// A read that begins some time before its lookup is bound by less, and that is all the
     /// difference, unless runs are shared by when they started.
     pub(super) fn begins_with_a_lookup(&self) -> bool {
-        self.faults.1 & fault::AWAY == 0
+        !self.spread
+            && self.faults.1 & fault::AWAY == 0
             && !self.writes.iter().any(|(kind, _)| *kind == Kind::Fenced)
     }
 

@@ -54,6 +54,17 @@ impl Redis {
         ignore_entry: bool,
         mint: &mut Mint,
     ) -> Miss {
+        let stamp = self.ensure(rules, mint);
+        let epoch = *self.epoch.get_or_insert_with(|| mint.id());
+        let Some(stamp) = stamp else {
+            return Miss::Closed;
+        };
+        self.miss_with(rules, (token, run), ignore_entry, stamp, epoch)
+    }
+
+    /// The first half of a miss where the entry is on another node: that of the generation. Answers the
+    /// stamp, if the scope is open.
+    pub(super) fn ensure(&mut self, rules: &Rules, mint: &mut Mint) -> Option<Id> {
         if self.generation == Generation::Missing {
             self.generation = if self.is_fenced() && rules.created_closed_while_fenced {
                 Generation::Closed { id: mint.id(), until: self.fence | self.nobody }
@@ -61,12 +72,32 @@ impl Redis {
                 Generation::open(mint.id())
             };
         }
+        self.generation.current()
+    }
+
+    /// The second half, that of the entry, which is told the stamp.
+    pub(super) fn miss_there(
+        &mut self,
+        rules: &Rules,
+        from: (u8, Run),
+        ignore_entry: bool,
+        stamp: Id,
+        mint: &mut Mint,
+    ) -> Miss {
         let epoch = *self.epoch.get_or_insert_with(|| mint.id());
-        let Some(stamp) = self.generation.current() else {
-            return Miss::Closed;
-        };
+        self.miss_with(rules, from, ignore_entry, stamp, epoch)
+    }
+
+    fn miss_with(
+        &mut self,
+        rules: &Rules,
+        (token, run): (u8, Run),
+        ignore_entry: bool,
+        stamp: Id,
+        epoch: Id,
+    ) -> Miss {
         let appeared =
-            self.entry.is_some_and(|entry| self.validity(entry, rules, run) == Validity::Fresh);
+            self.entry.is_some_and(|entry| rules.same_run(entry.run, run) && entry.stamp == stamp);
         if rules.again && !ignore_entry && appeared {
             return Miss::Again;
         }

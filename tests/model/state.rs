@@ -38,6 +38,8 @@ pub(super) enum Phase {
     None,
     /// The miss script is the next thing. `ignore` is `MissRequest::ignore_entry`.
     Ask { ignore: bool },
+    /// The generation of a spread tenant is there, and open; the entry's node is the next to ask.
+    Ensured { ignore: bool, stamp: Id },
     /// Another instance holds the lease.
     Wait,
     /// The handler may start; `None` stores nothing.
@@ -77,6 +79,21 @@ pub(super) enum ReadStep {
     Idle,
     /// A lookup is the next thing.
     Begun,
+    /// One node of a spread tenant has answered, that of the entry.
+    SeenEntry {
+        entry: Option<Entry>,
+        epoch: Option<Id>,
+        run: Run,
+    },
+    /// One node of a spread tenant has answered, that of the generations.
+    SeenGeneration {
+        generation: Generation,
+    },
+    /// What the near-cache has holds on one node of a spread tenant: that of the entry, or the other one.
+    Confirmed {
+        near: Near,
+        at_entry: bool,
+    },
     /// The entry names a tag: the second round trip. `stale` is whether a soft invalidation has
     /// reached it.
     Tag {
@@ -87,6 +104,11 @@ pub(super) enum ReadStep {
     /// Some part was missing at the lookup: the miss script comes before any flight.
     Miss {
         ignore: bool,
+    },
+    /// The generation of a spread tenant is there, and open.
+    Ensured {
+        ignore: bool,
+        stamp: Id,
     },
     /// Answered; its entry goes into the near-cache, unless the feed has moved meanwhile.
     Insert {

@@ -28,7 +28,12 @@ const SOFT_AND_TAG: &[(Kind, u8)] = &[(Kind::Soft, 1), (Kind::Tag, 1)];
 /// Checks that `scenario` holds with every rule in force and breaks with `off`, in the way that
 /// the trace of this name tells.
 fn breaks(name: &str, rule: &str, off: Rules, scenario: Scenario) {
-    let sound = explore(&Model { scenario, rules: Rules::ALL }, &[nothing_stale_is_served]);
+    breaks_under(Rules::ALL, name, rule, off, scenario);
+}
+
+/// The same with these rules for every rule.
+fn breaks_under(all: Rules, name: &str, rule: &str, off: Rules, scenario: Scenario) {
+    let sound = explore(&Model { scenario, rules: all }, &[nothing_stale_is_served]);
     if let Some(found) = sound.broken {
         panic!("broken with every rule in force: {:?}\n{}", found.broken, found.trace);
     }
@@ -327,6 +332,50 @@ fn tags_looked_up_in_another_run() {
         "rule 12, tags are looked up on a connection with the same run id",
         Rules { tags_of_the_same_run: false, ..Rules::ALL },
         Scenario::new(2, TAG).tagged().faults(1, RESTART),
+    );
+}
+
+#[test]
+fn a_tag_of_a_spread_tenant_that_moves_before_the_epochs() {
+    breaks_under(
+        Rules::SPREAD,
+        "15-a-tag-that-moves-before-the-epochs",
+        "rule 15, where a tenant is spread the epochs move before the tag",
+        Rules { tag_moves: TagMoves::TagFirst, ..Rules::SPREAD },
+        Scenario::new(2, TAG).tagged().spread(),
+    );
+}
+
+#[test]
+fn stamps_of_another_node_that_are_not_sealed() {
+    breaks_under(
+        Rules::SPREAD,
+        "14-stamps-that-are-not-sealed",
+        "rule 14, an id that another node has is sealed with the run of that node",
+        Rules { stamps_are_sealed: false, ..Rules::SPREAD },
+        Scenario::new(2, ONE).spread().faults(1, RESTART),
+    );
+}
+
+#[test]
+fn a_fill_of_a_spread_tenant_that_ignores_the_epoch() {
+    breaks_under(
+        Rules::SPREAD,
+        "15-a-fill-that-ignores-the-epoch",
+        "rule 15, a fill compares the epoch in the step that stores, though its stamp did before",
+        Rules { fill_checks_epoch: false, ..Rules::SPREAD },
+        Scenario::new(2, TAG).tagged().spread(),
+    );
+}
+
+#[test]
+fn a_strict_near_cache_of_a_spread_tenant_that_ignores_the_epoch() {
+    breaks_under(
+        Rules::SPREAD,
+        "15-strict-near-cache-ignores-the-epoch",
+        "rule 13, a near-cache entry is valid only if the epoch is known and equal (spread tenant)",
+        Rules { near_knows_the_epoch: false, ..Rules::SPREAD },
+        Scenario::new(3, PATTERN).near(NearCache::Strict).spread(),
     );
 }
 
