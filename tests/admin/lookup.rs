@@ -191,6 +191,34 @@ on_each_store! {
         assert_eq!(by_name["stored"]["status"], 200);
         app.get("4", "/members?role=a").await.assert_hit();
     }
+
+    /// The keys of a route that leaves it to responses what of the query counts are in the slot of their
+    /// path, which a listed key says too.
+    async fn what_is_listed_of_a_spread_tenant_is_found_by_its_name(backend: Backend) {
+        let builder = Cache::builder(backend.store.clone())
+            .namespace("gym")
+            .tenant(Tenant::header("x-gym-id"))
+            .same_for_all_users()
+            .spread_tenants()
+            .route(Route::get("/members"))
+            .route(Route::get("/found").no_vary_search());
+        let router = Router::new()
+            .route("/members", on_get(async || "members"))
+            .route("/found", on_get(async || ([("no-vary-search", "params=(\"utm\")")], "found")));
+        let app = App::of(builder, router);
+        let admin = operator(&app);
+        for path in ["/members", "/members?page=2", "/found?q=a&utm=x", "/found?q=b", "/found"] {
+            app.warm("4", path).await;
+        }
+        let page = get(&admin, "/v1/keys?tenant=4&limit=100").await.ok();
+        let keys = page["keys"].as_array().unwrap();
+        assert_eq!(keys.len(), 5, "{page}");
+        for key in keys {
+            let key = format!("{} {}", key["variant"].as_str().unwrap(), key["text"].as_str().unwrap());
+            let found = get(&admin, &format!("/v1/key?tenant=4&entry={}", escaped(&key))).await.ok();
+            assert_eq!((&found["key"], &found["stored"]["status"]), (&json!(key), &json!(200)));
+        }
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod support;
 
 mod configurations;
 mod format;
+mod layouts;
 mod traffic;
 
 use axum::Router;

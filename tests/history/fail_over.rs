@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tokio::task::{JoinHandle, JoinSet};
+use tower_response_cache::key::{Names, Space};
 use tower_response_cache::{NearCache, RedisStore, Store};
 
 use crate::checker::{History, Seen, Via};
 use crate::cluster::{Cluster, PRIMARIES, until};
-use crate::fleet::{Fleet, INSTANCES, near_store, redis_store};
+use crate::fleet::{Fleet, INSTANCES, Layout, near_store, redis_store};
 use crate::runs::{ENOUGH, conclude, seed};
 use crate::sentinels::{PASSWORD, Watched};
 use crate::source::all_keys;
@@ -18,14 +19,30 @@ use crate::traffic::Traffic;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster_that_fails_over() {
-    run("on_a_cluster_that_fails_over", Duration::ZERO, |url| Arc::new(redis_store(url, false)))
-        .await;
+    let name = "on_a_cluster_that_fails_over";
+    run(name, Layout::OneSlot, Duration::ZERO, |url| Arc::new(redis_store(url, false))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_cluster_that_fails_over_with_strict_near_caches() {
     let name = "on_a_cluster_that_fails_over_with_strict_near_caches";
-    run(name, Duration::ZERO, |url| Arc::new(near_store(url, NearCache::strict()))).await;
+    run(name, Layout::OneSlot, Duration::ZERO, |url| {
+        Arc::new(near_store(url, NearCache::strict()))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_that_fails_over_with_spread_tenants() {
+    let name = "on_a_cluster_that_fails_over_with_spread_tenants";
+    run(name, Layout::Spread, Duration::ZERO, |url| Arc::new(redis_store(url, false))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_cluster_that_fails_over_with_spread_tenants_and_strict_near_caches() {
+    let name = "on_a_cluster_that_fails_over_with_spread_tenants_and_strict_near_caches";
+    run(name, Layout::Spread, Duration::ZERO, |url| Arc::new(near_store(url, NearCache::strict())))
+        .await;
 }
 
 /// What is told on the feed of one primary after it has lost its slots is nothing; what was told
@@ -34,21 +51,21 @@ async fn on_a_cluster_that_fails_over_with_strict_near_caches() {
 async fn on_a_cluster_that_fails_over_with_coherent_near_caches() {
     let near = NearCache::coherent().liveness(LIVENESS);
     let name = "on_a_cluster_that_fails_over_with_coherent_near_caches";
-    run(name, LIVENESS, |url| Arc::new(near_store(url, near.clone()))).await;
+    run(name, Layout::OneSlot, LIVENESS, |url| Arc::new(near_store(url, near.clone()))).await;
 }
 
 const LIVENESS: Duration = Duration::from_millis(150);
 
-async fn run(name: &str, grace: Duration, store: impl Fn(&str) -> Arc<dyn Store>) {
+async fn run(name: &str, layout: Layout, grace: Duration, store: impl Fn(&str) -> Arc<dyn Store>) {
     let cluster = Cluster::start();
     let url = cluster.url();
-    let mut fleet = Fleet::new((0..INSTANCES).map(|_| store(&url)));
+    let mut fleet = Fleet::of(layout, (0..INSTANCES).map(|_| store(&url)));
     fleet.grace = grace;
     let mut rng = Rng::with_seed(seed());
     let stop = Arc::new(AtomicBool::new(false));
     let harm = {
         let (stop, history, rng) = (Arc::clone(&stop), Arc::clone(&fleet.history), rng.fork());
-        tokio::task::spawn_blocking(move || harm(cluster, &stop, &history, rng))
+        tokio::task::spawn_blocking(move || harm(cluster, layout, &stop, &history, rng))
     };
     let clients = Traffic::full().start(&fleet, &mut rng);
     let cluster = let_work(clients, harm, &stop, Duration::from_secs(6)).await;
@@ -116,13 +133,26 @@ async fn let_work<T>(
 }
 
 /// Does harm until told to stop, and leaves the cluster in good health.
-fn harm(mut cluster: Cluster, stop: &AtomicBool, history: &History, mut rng: Rng) -> Cluster {
+fn harm(
+    mut cluster: Cluster,
+    layout: Layout,
+    stop: &AtomicBool,
+    history: &History,
+    mut rng: Rng,
+) -> Cluster {
     let tenants: Vec<String> = all_keys().map(|key| key.tenant.to_owned()).collect();
     let mut dead = None;
     while !stop.load(Ordering::Relaxed) {
         let tenant = &tenants[rng.usize(..tenants.len())];
         let name = match rng.u8(..3) {
             0 => "history:a:all".to_owned(),
+            1 if layout == Layout::Spread => {
+                // Where a key is, if its text is the target.
+                let keys: Vec<_> = all_keys().filter(|key| key.tenant == *tenant).collect();
+                let space = Space::new(&"history".into(), tenant).spread(true);
+                let target = keys[rng.usize(..keys.len())].target;
+                Names::new(&space, "GET", target).epoch().to_owned()
+            }
             _ => format!("history:e:{{{tenant}}}:x"),
         };
         let owner = cluster.owner(&name);

@@ -17,6 +17,13 @@ use crate::source::{Plan, Source, routes};
 
 pub const INSTANCES: usize = 3;
 
+/// How what is stored of a tenant is laid out in a cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    OneSlot,
+    Spread,
+}
+
 /// One instance.
 #[derive(Clone)]
 pub struct Instance {
@@ -26,8 +33,12 @@ pub struct Instance {
 
 impl Instance {
     /// Instances differ in what nothing that is promised depends on.
-    fn new(store: Arc<dyn Store>, source: Source, at: usize) -> Self {
+    fn new(store: Arc<dyn Store>, source: Source, at: usize, layout: Layout) -> Self {
         let cache = configured(store);
+        let cache = match layout {
+            Layout::OneSlot => cache,
+            Layout::Spread => cache.spread_tenants(),
+        };
         let cache = match at {
             // A breaker keeps it away from the server, where there is most to be found.
             0 => cache,
@@ -52,14 +63,21 @@ pub struct Fleet {
     pub grace: Duration,
     /// Ad-hoc deletions that have stopped midway, and whose callers have to call again.
     owed: Arc<Mutex<Vec<(&'static str, String)>>>,
+    layout: Layout,
 }
 
 impl Fleet {
     /// A fleet with one instance over each of these stores.
     pub fn new(stores: impl IntoIterator<Item = Arc<dyn Store>>) -> Self {
+        Self::of(Layout::OneSlot, stores)
+    }
+
+    /// The same, laid out so.
+    pub fn of(layout: Layout, stores: impl IntoIterator<Item = Arc<dyn Store>>) -> Self {
         let source = Source::default();
         let instances = stores.into_iter().enumerate();
-        let instances = instances.map(|(at, store)| Instance::new(store, source.clone(), at));
+        let instances =
+            instances.map(|(at, store)| Instance::new(store, source.clone(), at, layout));
         let instances = instances.collect();
         Self {
             instances,
@@ -67,12 +85,13 @@ impl Fleet {
             history: Arc::default(),
             grace: Duration::ZERO,
             owed: Arc::default(),
+            layout,
         }
     }
 
     /// Another instance, which the clients don't know of.
     pub fn another(&self, store: Arc<dyn Store>) -> Instance {
-        Instance::new(store, self.source.clone(), 0)
+        Instance::new(store, self.source.clone(), 0, self.layout)
     }
 
     pub fn owe(&self, tenant: &'static str, glob: String) {

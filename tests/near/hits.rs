@@ -14,7 +14,8 @@ use crate::support::redis_server::RedisServer;
 async fn every_guarantee_of_a_store_holds_in_the_strict_mode() {
     let server = RedisServer::start();
     let builder = RedisStore::builder(&server.url()).near_cache(NearCache::strict());
-    conformance::all(&builder.connect().await.unwrap()).await;
+    let store = builder.connect().await.unwrap();
+    tokio::join!(conformance::all(&store), conformance::all_spread(&store));
 }
 
 /// Alone, an instance sees what it does itself at once, so it notices no difference.
@@ -25,7 +26,7 @@ async fn every_guarantee_of_a_store_holds_for_one_instance_in_the_coherent_mode(
     let store = builder.connect().await.unwrap();
     tower_response_cache::Store::attach(&store, "conformance");
     until("the feed is alive", || store.is_near_alive()).await;
-    conformance::all(&store).await;
+    tokio::join!(conformance::all(&store), conformance::all_spread(&store));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

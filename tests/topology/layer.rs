@@ -23,20 +23,32 @@ async fn every_guarantee_of_a_store_holds_on_a_cluster() {
     coherent.attach("conformance");
     eventually("every primary's feed is alive", async || coherent.is_near_alive()).await;
     tokio::join!(conformance::all(&plain), conformance::all(&strict), conformance::all(&coherent));
+    tokio::join!(
+        conformance::all_spread(&plain),
+        conformance::all_spread(&strict),
+        conformance::all_spread(&coherent),
+    );
     assert_eq!(plain.redirects(), (0, 0), "every step went to the right node at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_ends_a_hit_ends_it_on_every_node() {
     let cluster = Cluster::start();
-    let world = World::default();
+    ends_on_every_node(&cluster, &World::default()).await;
+    for node in &cluster.nodes[..PRIMARIES] {
+        ask(node.port(), &["FLUSHALL"]);
+    }
+    ends_on_every_node(&cluster, &World::spread()).await;
+}
+
+async fn ends_on_every_node(cluster: &Cluster, world: &World) {
     for near in [None, Some(NearCache::coherent()), Some(NearCache::strict())] {
         let mut builder = RedisStore::builder(&cluster.url());
         if let Some(near) = &near {
             builder = builder.near_cache(near.clone());
         }
-        let here = Instance::new(builder.clone(), &world).await;
-        let there = Instance::new(builder, &world).await;
+        let here = Instance::new(builder.clone(), world).await;
+        let there = Instance::new(builder, world).await;
         if near.is_some() {
             eventually("alive", async || here.store.is_near_alive() && there.store.is_near_alive())
                 .await;
@@ -116,8 +128,16 @@ async fn the_scope_of_all_tenants_revives_nothing_from_an_old_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_dies_under_traffic() {
+    dies_under_traffic(World::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_dies_under_traffic_of_spread_tenants() {
+    dies_under_traffic(World::spread()).await;
+}
+
+async fn dies_under_traffic(world: World) {
     let mut cluster = Cluster::start();
-    let world = World::default();
     let plain = Instance::new(RedisStore::builder(&cluster.url()), &world).await;
     let strict = RedisStore::builder(&cluster.url()).near_cache(NearCache::strict());
     let strict = Instance::new(strict, &world).await;

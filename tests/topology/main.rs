@@ -12,6 +12,7 @@ mod past;
 mod sentinel;
 mod sentinels;
 mod slots;
+mod spread;
 mod throughput;
 mod traffic;
 

@@ -191,6 +191,15 @@ async fn a_sentinel_that_hangs_is_not_waited_for() {
 /// them loses, with all that was confirmed with it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_confirmed_with_one_node_ends_what_the_next_one_holds() {
+    ends_what_the_next_one_holds(World::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_confirmed_of_a_spread_tenant_ends_what_the_next_one_holds() {
+    ends_what_the_next_one_holds(World::spread()).await;
+}
+
+async fn ends_what_the_next_one_holds(world: World) {
     let (one, two) = (node(&[]), node(&[]));
     for (node, epoch) in [(&one, "1"), (&two, "2")] {
         ask(node.port(), &["CLUSTER", "SET-CONFIG-EPOCH", epoch]);
@@ -200,7 +209,6 @@ async fn what_was_confirmed_with_one_node_ends_what_the_next_one_holds() {
         });
     }
     let url = |node: &RedisServer| format!("redis+cluster://127.0.0.1:{}", node.port());
-    let world = World::default();
     let here = Instance::new(RedisStore::builder(&url(&one)), &world).await;
     let there = Instance::new(RedisStore::builder(&url(&two)), &world).await;
     for gym in ["4", "all", "other"] {

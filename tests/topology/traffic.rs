@@ -24,6 +24,7 @@ const GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 pub struct World {
     versions: Arc<Mutex<HashMap<(String, String), u64>>>,
     confirmed: Arc<Mutex<HashMap<(String, String), u64>>>,
+    spread: bool,
 }
 
 /// What clients have seen.
@@ -38,6 +39,21 @@ pub struct Seen {
 }
 
 impl World {
+    /// One whose instances spread what they store of each tenant over slots.
+    pub fn spread() -> Self {
+        Self::default().spread_out()
+    }
+
+    /// The same world, to instances that do so.
+    pub fn spread_out(self) -> Self {
+        Self { spread: true, ..self }
+    }
+
+    /// The newest version of a key.
+    pub fn version(&self, gym: &str, id: &str) -> u64 {
+        self.versions.lock().get(&(gym.to_owned(), id.to_owned())).copied().unwrap_or(0)
+    }
+
     /// An instance: every key can be reached by its path, its tenant, its group, and everybody's rule.
     pub fn app(&self, store: Arc<dyn Store>) -> App {
         let second = Duration::from_secs(1);
@@ -49,6 +65,7 @@ impl World {
             .invalidate(On::put("/users/{id}").path("/users/{id}").must_confirm())
             .invalidate(On::put("/plans").all_tenants().must_confirm())
             .invalidate(On::put("/fenced/{id}").path("/users/{id}").fence(second).must_confirm());
+        let builder = if self.spread { builder.spread_tenants() } else { builder };
         let cache = patient(builder).build().unwrap();
         let router = Router::new()
             .route("/users/{id}", get(read).put(write))
