@@ -277,7 +277,7 @@ fn push_sizes(measured: &Measured, page: &mut String) {
     page.push_str(
         "\nThe share of near hits has nothing to do with the number of keys: with a tenant's reads on N instances, and W writes to a read, it is 1 / (1 + N W), since whichever comes first, a move of a key or \
          the next read of it on the same instance, decides. So what helps a large fleet most is to send each tenant to few of the instances, by the load balancer, as in the last row of \
-         each large size.\n\nA tenant is on one primary, whatever its size. A tenant whose traffic alone is over what one primary carries is not helped by more of them: only by near-caches.\n",
+         each large size.\n\nA tenant is on one primary, whatever its size. A tenant whose traffic alone is over what one primary carries is helped by near-caches, and by more primaries only if its entries are spread over them (`spread_tenants`, docs/REDIS.md).\n",
     );
 }
 

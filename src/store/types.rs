@@ -150,7 +150,7 @@ impl Generations {
     /// These generations, as this run has them.
     #[must_use]
     pub fn new(generations: Vec<Generation>, run: RunId) -> Self {
-        Self { generations, run }
+        Self { generations, run: Some(run) }
     }
 }
 
