@@ -138,12 +138,7 @@ async fn a_response_from_before_is_not_in_what_its_group_becomes() {
     let mut names = Names::new(&space("4"), "GET", &path_on(&cluster, "4", stamps, false));
     names.push_scope("tenant");
     let groups = ScopeNames::groups(&space("4"), ["news"]);
-    let request = MissRequest {
-        lease: None,
-        keep: 60_000,
-        scopes: names.scopes_digest(),
-        ignore_entry: false,
-    };
+    let request = MissRequest::new(60_000, names.scopes_digest());
     // So that there is a generation to move.
     let Miss::Granted(first) = there.miss(&names, &request).await.unwrap() else { panic!() };
     there.stamp(&names, &first, &groups, 60_000).await.unwrap();

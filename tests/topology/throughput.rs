@@ -94,7 +94,8 @@ async fn hits(cluster: &Cluster, store: &Arc<RedisStore>, spread: bool, length: 
         .collect();
     for names in names.iter() {
         let scopes = names.scopes_digest();
-        let request = MissRequest { lease: None, keep: 600_000, scopes, ignore_entry: true };
+        let mut request = MissRequest::new(600_000, scopes);
+        request.ignore_entry = true;
         let Miss::Granted(snapshot) = store.miss(names, &request).await.unwrap() else { panic!() };
         let frame = Bytes::from(vec![b'x'; length]);
         store.fill(names, &snapshot, None, frame, 600_000).await.unwrap();
