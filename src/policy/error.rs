@@ -139,7 +139,8 @@ impl fmt::Display for ConfigError {
             ),
             Self::QueryWithKey(path) => write!(
                 f,
-                "{path}: a key template names its query parameters itself: remove `.query(…)`"
+                "{path}: a key template names its query parameters itself: remove `.query(…)` or \
+                 `.ignore_query()`"
             ),
             Self::AmbiguousKey { path, other } => write!(
                 f,
