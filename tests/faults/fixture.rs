@@ -61,6 +61,10 @@ impl Fixture {
         let store = RedisStore::builder(&network.url()).connections(2).connect_timeout(CONNECT);
         let store = Arc::new(Counted::new(store.connect().await.unwrap()));
         let source = Source::default();
+        let configured = |store| {
+            let builder = configured(store);
+            if network.is_spread { builder.spread_tenants() } else { builder }
+        };
         let app = instance(change(configured(Arc::clone(&store))), source.clone());
         let direct = RedisStore::builder(&network.direct_url()).connect().await.unwrap();
         let direct = configured(Arc::new(Counted::new(direct)));

@@ -13,27 +13,32 @@ use crate::support::fault_proxy::Mode;
 use crate::values::ValueOperation;
 
 macro_rules! faults {
-    ($($name:ident: $fault:expr, $operations:expr;)*) => {
+    ($($name:ident: $network:expr, $fault:expr, $operations:expr;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                operations(Network::cluster(), $fault, $operations.into_iter()).await;
+                operations($network, $fault, $operations.into_iter()).await;
             }
         )*
     };
 }
 
 faults! {
-    p17_slow: Fault::Network(Mode::Delay(Duration::from_millis(700))), all();
-    p17_refused: Fault::Network(Mode::Refuse), all();
-    p17_closed: Fault::Network(Mode::Close), all();
-    p17_reset: Fault::Network(Mode::Reset), all();
+    p17_slow: Network::cluster(), Fault::Network(Mode::Delay(Duration::from_millis(700))), all();
+    p17_refused: Network::cluster(), Fault::Network(Mode::Refuse), all();
+    p17_closed: Network::cluster(), Fault::Network(Mode::Close), all();
+    p17_reset: Network::cluster(), Fault::Network(Mode::Reset), all();
     // Shorter than the answer to a probe: connections that nobody had used would let one through.
-    p17_cut_in_a_reply: Fault::Network(Mode::Cut(3)), all();
+    p17_cut_in_a_reply: Network::cluster(), Fault::Network(Mode::Cut(3)), all();
     // Each of these takes seconds, for what is in the way to be noticed or for the cluster to be well.
-    p17_black_hole: Fault::Network(Mode::BlackHole), some();
-    p17_killed: Fault::Kill, some();
-    p17_stopped: Fault::Stop, some();
+    p17_black_hole: Network::cluster(), Fault::Network(Mode::BlackHole), some();
+    p17_killed: Network::cluster(), Fault::Kill, some();
+    p17_stopped: Network::cluster(), Fault::Stop, some();
+
+    // Not a black hole, in which each primary's connections are found to be dead one by one.
+    p17_refused_to_a_spread_tenant: Network::spread_cluster(), Fault::Network(Mode::Refuse), all();
+    p17_cut_in_a_reply_to_a_spread_tenant: Network::spread_cluster(), Fault::Network(Mode::Cut(3)), all();
+    p17_killed_with_a_spread_tenant: Network::spread_cluster(), Fault::Kill, some();
 }
 
 fn all() -> Vec<Operation> {

@@ -11,6 +11,8 @@ pub struct Network {
     servers: Servers,
     /// One before each server, in their order.
     proxies: Vec<FaultProxy>,
+    /// Whether caches spread what they store of a tenant.
+    pub is_spread: bool,
 }
 
 enum Servers {
@@ -23,7 +25,7 @@ impl Network {
     pub fn one() -> Self {
         let server = RedisServer::start();
         let proxies = vec![FaultProxy::before(server.port())];
-        Self { servers: Servers::One(server), proxies }
+        Self { servers: Servers::One(server), proxies, is_spread: false }
     }
 
     /// Three primaries and three replicas, which tell clients, and each other, the ports of their
@@ -47,7 +49,12 @@ impl Network {
             }
             cluster.settle();
         });
-        Self { servers: Servers::Cluster(cluster), proxies }
+        Self { servers: Servers::Cluster(cluster), proxies, is_spread: false }
+    }
+
+    /// The same, for caches that spread what they store of a tenant over its primaries.
+    pub fn spread_cluster() -> Self {
+        Self { is_spread: true, ..Self::cluster() }
     }
 
     /// Through the proxies.
