@@ -7,6 +7,7 @@ mod examples;
 mod licences;
 mod links;
 mod misuse;
+mod options;
 mod package;
 #[cfg(unix)]
 mod semver;
