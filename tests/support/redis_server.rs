@@ -159,7 +159,9 @@ impl RedisServer {
         let port = self.port.to_string();
         let child = Command::new("redis-server")
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--daemonize", "no", "--logfile", LOG, "--dir"])
+            .args(["--daemonize", "no", "--logfile"])
+            .arg(self.dir.path().join(LOG))
+            .arg("--dir")
             .arg(self.dir.path())
             .args(&self.args)
             .stdin(Stdio::null())
