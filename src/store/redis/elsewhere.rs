@@ -12,9 +12,10 @@ use std::time::Instant;
 use bb8_redis::redis::{Cmd, Value};
 
 use super::RedisStore;
-use super::entries::{Listed, bytes_of, lifetime, number};
+use super::entries::Listed;
 use super::failure::{Failure, Sign};
 use super::gather::Gathered;
+use super::replies::{bytes_of, lifetime, number};
 use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Generation, Id, Millis, RunId};

@@ -1,6 +1,5 @@
-//! The steps that concern one key.
+//! The steps that concern one key, but for look-ups.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bb8_redis::redis::{Cmd, Value};
@@ -8,22 +7,19 @@ use bytes::Bytes;
 
 use super::RedisStore;
 use super::connection::Link;
-use super::elsewhere::{Places, seal};
+use super::elsewhere::seal;
 use super::failure::Failure;
-use super::node::Node;
-use super::scopes::generation;
+use super::replies::{
+    bytes_of, lifetime, number, read_miss, read_snapshot, read_stamped, read_token,
+};
 use super::script::{Call, Script};
-use crate::entry::{Generation, Id, Millis, RunId, Snapshot};
+use crate::entry::{Millis, Snapshot};
 use crate::key::{Fingerprint, Names, ScopeNames};
-use crate::store::near::{By, Kept, Near};
 use crate::store::types::nonce;
-use crate::store::{Filled, Found, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
+use crate::store::{Filled, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
 
 /// How long the bytes of a fill stay under their own name if nothing renames them.
 const IN_TRANSIT: u64 = 10_000;
-
-/// The longest lifetime that is set: about ten years. More would overflow in the server.
-const LONGEST: Millis = 315_360_000_000;
 
 /// Up to this size `discard` compares an entry as a whole.
 const WHOLE: usize = 64 * 1024;
@@ -34,165 +30,7 @@ const END: usize = 1024;
 /// What the miss script adds to its code if another configuration may have entries of the tenant.
 const OTHERS: i64 = 16;
 
-/// What of a key's names is read at once.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum What {
-    All,
-    /// All but the entry.
-    Stamps,
-}
-
-/// The answer, and by whom.
-struct Answer {
-    found: Found,
-    by: Vec<By>,
-}
-
 impl RedisStore {
-    pub(super) async fn do_lookup(&self, names: &Names) -> Result<Found, StoreError> {
-        Ok(self.read(names, What::All).await?.found)
-    }
-
-    /// Reads it all as of one moment; what of it is on another node of a cluster at the same time, but
-    /// not the same moment. Whoever was told of an invalidation before this began finds it in either.
-    async fn read(&self, names: &Names, what: What) -> Result<Answer, Failure> {
-        let places = self.places(names);
-        let here = self.read_here(names, what, places.here);
-        let [tenant, everybody] = places.elsewhere();
-        if tenant.is_none() && everybody.is_none() {
-            return here.await;
-        }
-        let (mut answer, tenant, everybody) =
-            tokio::try_join!(here, self.look_elsewhere(tenant), self.look_elsewhere(everybody))?;
-        for (generations, by) in tenant.into_iter().chain(everybody) {
-            answer.found.generations.extend(generations);
-            answer.by.push(by);
-        }
-        Ok(answer)
-    }
-
-    /// Reads the names of one slot, of the scopes the first `count`.
-    async fn read_here(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
-        // In a cluster each name may turn out to be elsewhere.
-        if self.nodes.is_cluster() {
-            return self.read_alone(names, what, count).await;
-        }
-        let node = self.nodes.node_of(names.entry()).await?;
-        let (_under_way, many) = node.gather.begin();
-        if many && let Some(answer) = self.read_gathered(&node, names, what, count).await? {
-            return self.nodes.shared.counts(&node).map(|()| answer);
-        }
-        self.read_alone(names, what, count).await
-    }
-
-    async fn read_gathered(
-        &self,
-        node: &Node,
-        names: &Names,
-        what: What,
-        count: usize,
-    ) -> Result<Option<Answer>, Failure> {
-        let with_entry = what == What::All;
-        let wanted = with_entry.then(|| (names.entry(), true)).into_iter();
-        let wanted = wanted.chain(names.scopes().take(count).map(|name| (name, false)));
-        let wanted = wanted.chain([(names.epoch(), false)]);
-        let Some(read) = node.gather.read(wanted).await? else {
-            return Ok(None);
-        };
-        let first = usize::from(with_entry);
-        let entry = if with_entry { read.entry() } else { None };
-        let generations = (first..first + count)
-            .map(|at| read.stamp(at).map_or(Generation::Missing, Generation::parse))
-            .collect();
-        let epoch = read.stamp(first + count).and_then(Id::from_slice);
-        let (run, source, address) = read.by();
-        let by = self.by(address, run);
-        let found = Found { entry, decoded: None, generations, epoch, run, source, near: false };
-        Ok(Some(Answer { found, by }))
-    }
-
-    /// Who has answered, if that matters.
-    fn by(&self, address: &Arc<str>, run: RunId) -> Vec<By> {
-        let by = self.near.as_ref().map(|_| By { address: Arc::clone(address), run });
-        by.into_iter().collect()
-    }
-
-    async fn read_alone(&self, names: &Names, what: What, count: usize) -> Result<Answer, Failure> {
-        self.nodes
-            .at(names.entry(), move |mut link| async move {
-                let bytes = names.entry().len() + names.epoch().len() * (count + 2) + 16;
-                let mut command = Cmd::with_capacity(3 + count, bytes);
-                command.arg("MGET");
-                if what == What::All {
-                    command.arg(names.entry());
-                }
-                for scope in names.scopes().take(count) {
-                    command.arg(scope);
-                }
-                command.arg(names.epoch());
-                let Value::Array(values) = link.read(command).await? else {
-                    return Err(link.nonsense("MGET"));
-                };
-                if values.len() != count + 1 + usize::from(what == What::All) {
-                    return Err(link.nonsense("MGET"));
-                }
-                let mut values = values.into_iter();
-                let entry = match what {
-                    What::All => values.next().and_then(bytes_of).map(Bytes::from),
-                    What::Stamps => None,
-                };
-                // Room for those that other nodes have.
-                let mut generations = Vec::with_capacity(names.scope_count());
-                generations.extend(values.by_ref().take(count).map(generation));
-                let epoch = values.next().and_then(bytes_of);
-                let epoch = epoch.and_then(|stored| Id::from_slice(&stored));
-                let (run, source) = (link.run(), link.id());
-                let by = self.by(link.address(), run);
-                let found =
-                    Found { entry, decoded: None, generations, epoch, run, source, near: false };
-                Ok(Answer { found, by })
-            })
-            .await
-    }
-
-    fn places<'a>(&self, names: &'a Names) -> Places<'a> {
-        Places::of(names, self.nodes.is_cluster())
-    }
-
-    /// Looks up, and keeps near what was found.
-    pub(super) async fn look_and_keep(
-        &self,
-        near: &Near,
-        names: &Names,
-    ) -> Result<Found, StoreError> {
-        // Before the server is asked: what moves from now on outdates the answer.
-        let asked = near.ask(names);
-        let mut answer = self.read(names, What::All).await?;
-        if let Some(asked) = asked {
-            let now = self.nodes.shared.kit.clock.now();
-            near.keep(names, asked, &mut answer.found, &answer.by, now);
-        }
-        Ok(answer.found)
-    }
-
-    /// Asks whether what is kept still holds, and looks up if not.
-    pub(super) async fn confirm_near(
-        &self,
-        near: &Near,
-        names: &Names,
-        kept: Arc<Kept>,
-    ) -> Result<Found, StoreError> {
-        let now = self.read(names, What::Stamps).await?.found;
-        if now.epoch == Some(kept.epoch)
-            && now.generations == kept.generations
-            && now.run == kept.run
-        {
-            return Ok(kept.found());
-        }
-        near.forget(names);
-        self.look_and_keep(near, names).await
-    }
-
     /// In a cluster the generations that are on other nodes are read before the rest, and created if they
     /// are missing: what the rest does depends on them, and either comes before the handler.
     pub(super) async fn do_miss(
@@ -488,77 +326,4 @@ fn yes_or_no(reply: &Value, script: Script, link: &Link) -> Result<bool, Failure
         Some(1) => Ok(true),
         _ => Err(link.nonsense(script.name())),
     }
-}
-
-/// A lifetime that the server accepts.
-pub(super) fn lifetime(millis: Millis) -> Millis {
-    millis.clamp(1, LONGEST)
-}
-
-pub(super) fn number(reply: Option<&Value>) -> Option<i64> {
-    match reply {
-        Some(Value::Int(number)) => Some(*number),
-        _ => None,
-    }
-}
-
-pub(super) fn bytes_of(value: Value) -> Option<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes),
-        _ => None,
-    }
-}
-
-fn read_miss(reply: Value, scopes: usize) -> Option<(i64, i64, Vec<Value>)> {
-    let Value::Array(mut reply) = reply else {
-        return None;
-    };
-    if reply.len() != scopes + 4 {
-        return None;
-    }
-    let parts = reply.split_off(2);
-    let now = number(reply.pop().as_ref())?;
-    Some((number(reply.pop().as_ref())?, now, parts))
-}
-
-fn read_stamped(reply: &Value, groups: usize) -> Option<Stamped> {
-    let Value::Array(reply) = reply else {
-        return None;
-    };
-    let (code, ids) = reply.split_first()?;
-    match number(Some(code))? {
-        0 if ids.len() == groups => {
-            Some(Stamped::Stamps(ids.iter().map(read_id).collect::<Option<_>>()?))
-        }
-        2 => Some(Stamped::Refused(Refusal::Epoch)),
-        3 => Some(Stamped::Refused(Refusal::Stamp)),
-        _ => None,
-    }
-}
-
-fn read_id(value: &Value) -> Option<Id> {
-    match value {
-        Value::BulkString(bytes) => Id::from_slice(bytes),
-        _ => None,
-    }
-}
-
-fn read_token(value: Option<Value>) -> Option<LeaseToken> {
-    match value {
-        Some(Value::BulkString(bytes)) => bytes.try_into().ok().map(LeaseToken),
-        _ => None,
-    }
-}
-
-fn read_snapshot(parts: &[Value], elsewhere: &[Id], link: &Link) -> Option<Snapshot> {
-    let (epoch, stamps) = parts.split_first()?;
-    Some(Snapshot {
-        epoch: read_id(epoch)?,
-        stamps: stamps
-            .iter()
-            .map(read_id)
-            .chain(elsewhere.iter().copied().map(Some))
-            .collect::<Option<_>>()?,
-        run: link.run(),
-    })
 }

@@ -9,7 +9,8 @@
 //! | file | what |
 //! |---|---|
 //! | `store`, `builder`, `target` | what an app holds, and what it is told |
-//! | `entries`, `scopes`, `patterns`, `script`, `elsewhere` | the steps |
+//! | `reading`, `entries`, `scopes`, `patterns`, `elsewhere` | the steps |
+//! | `script`, `replies` | scripts, and what they answer |
 //! | `gather` | look-ups that are sent together |
 //! | `nodes`, `lookout`, `watchers`, `view` | which server a step goes to, and how that is learned |
 //! | `tenure`, `lately`, `handed_over` | when another primary is used, and what it is told first |
@@ -34,6 +35,8 @@ mod node;
 mod nodes;
 mod patterns;
 mod pool;
+mod reading;
+mod replies;
 mod scopes;
 mod script;
 mod server;

@@ -8,9 +8,9 @@ use bb8_redis::redis::{Cmd, Value, cmd};
 
 use super::RedisStore;
 use super::connection::Link;
-use super::entries::{bytes_of, number};
 use super::failure::{Failure, Sign, Turn};
 use super::node::Node;
+use super::replies::{bytes_of, number};
 use crate::key::{EPOCHS, Glob, Space};
 use crate::store::types::nonce;
 use crate::store::{KeyPage, StoreError, StoreErrorKind, StoredKey};

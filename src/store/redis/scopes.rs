@@ -4,8 +4,8 @@ use bb8_redis::redis::{Cmd, Value};
 
 use super::RedisStore;
 use super::elsewhere::sealed;
-use super::entries::{bytes_of, lifetime, number};
 use super::failure::{Failure, Sign};
+use super::replies::{bytes_of, lifetime, number};
 use super::script::{Call, Script};
 use crate::entry::{Generation, Millis};
 use crate::key::{Fingerprint, ScopeNames, Space};

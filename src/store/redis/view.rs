@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bb8_redis::redis::{Cmd, Pipeline, Value, cmd, from_redis_value};
 
-use super::entries::bytes_of;
 use super::failure::Failure;
+use super::replies::bytes_of;
 use crate::store::StoreErrorKind;
 
 /// Slots that are served by one primary.
