@@ -37,7 +37,7 @@ impl CacheBuilder {
     }
 
     /// The largest content of a request that is read for its key, in bytes, on
-    /// [routes](Route::query_method) of QUERY and POST that do not say: 64 KiB if not set. So much may
+    /// [routes](crate::Route::query_method) of QUERY and POST that do not say: 64 KiB if not set. So much may
     /// be in memory for each request that is under way. Over it a request goes past the cache, and
     /// what was read of it is handed on with the rest.
     pub fn max_request_body(mut self, bytes: usize) -> Self {
@@ -195,14 +195,14 @@ impl CacheBuilder {
     }
 
     /// Answers 503 with `Retry-After` where there has been no room for a run in time, or with what is
-    /// stale if the route allows that [on errors](Route::stale_if_error).
+    /// stale if the route allows that [on errors](crate::Route::stale_if_error).
     pub fn shed_load(mut self) -> Self {
         self.settings.shed_load = true;
         self
     }
 
     /// Counts requests by tenant from the start, or never. If not set, they are counted from the
-    /// moment at which a router for operators is asked for ([`Cache::admin_router`]), which shows
+    /// moment at which a router for operators is asked for ([`Cache::admin_router`](crate::Cache::admin_router)), which shows
     /// those of the most frequent tenants.
     ///
     /// There are counters for 256 tenants, whoever asks; `docs/ADMIN.md` says how exact they are. With

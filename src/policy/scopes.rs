@@ -178,6 +178,11 @@ impl Scope {
         self.template.as_ref().map_err(Clone::clone)
     }
 
+    /// Whether a parameter has a value.
+    pub(super) fn has_values(&self) -> bool {
+        !self.values.is_empty()
+    }
+
     /// The scope's text, if it is one of those that entries carry.
     pub(crate) fn text(&self, rules: &Rules, tenantless: bool) -> Result<String, ScopeError> {
         let template =

@@ -160,6 +160,12 @@ fn rules_and_sets() {
         refused!(base().set(set), ConfigError::MatchesNothing { .. }, "\"s\"");
         refused!(base().scope(Scope::path(target)), ConfigError::MatchesNothing { .. }, "a scope");
     }
+    refused!(
+        base().scope(Scope::path("/users/{id}").with("id", "42")),
+        ConfigError::Contradiction { .. },
+        "/users/{id}",
+        ".with"
+    );
     for glob in ["user:*", "/user", "hours:*"] {
         let rule = On::post("/x").pattern(glob);
         refused!(base().invalidate(rule), ConfigError::MatchesNothing { .. }, "POST /x");

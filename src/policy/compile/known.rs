@@ -67,6 +67,13 @@ impl Known<'_> {
 
     pub(super) fn scope(&mut self, scope: &Scope) -> Result<(), ConfigError> {
         let template = scope.template().map_err(malformed("a scope", "a scope"))?;
+        if scope.has_values() {
+            return Err(ConfigError::Contradiction {
+                path: format!("the scope {}", template.as_str()),
+                reason: "a scope is declared for all values of its parameters: give them, \
+                         `.with(…)`, when it is invalidated",
+            });
+        }
         let mut reached = false;
         for tenantless in [false, true] {
             if self.is_reached(template, tenantless) {
