@@ -256,12 +256,18 @@ def micro(case, results, plots):
     rows = [[name, f"{case['nanos'][name]:,.0f}" if name in case["nanos"] else "",
              f"{case['counts'].get(name, 0):,}" if name in case["counts"] else "",
              case["allocations"].get(name, "")] for name in names]
+    above = {name: case["nanos"][name] - case["nanos"]["bare"] for name in ("bypass", "memory-hit-1KiB")
+             if "bare" in case["nanos"] and name in case["nanos"]}
+    net = ""
+    if above:
+        net = ("\n`bare` is a call of the service inside by itself, which drops a request and a response with their fields. Above it "
+               + " and ".join(f"{name} takes {nanos:,.0f} ns" for name, nanos in above.items()) + ".\n")
     return f"""## Micro-benchmarks
 
 `cargo bench --bench micro`, and `scripts/bench-check` for the instructions, which do not depend on how busy the machine is and are compared with
 [`benches/instructions.txt`](../benches/instructions.txt).
 
-{table(["", "ns", "instructions", "allocations"], rows)}"""
+{table(["", "ns", "instructions", "allocations"], rows)}{net}"""
 
 
 SECTIONS = {section.__name__: section
