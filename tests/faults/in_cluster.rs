@@ -52,7 +52,7 @@ fn some() -> Vec<Operation> {
 }
 
 /// A tenant whose names each of the primaries has.
-fn tenants(network: &Network) -> Vec<(String, usize)> {
+pub fn tenants(network: &Network) -> Vec<(String, usize)> {
     let cluster = network.as_cluster();
     let mut found: Vec<(String, usize)> = Vec::new();
     for tenant in (0..).map(|number: u32| number.to_string()) {
@@ -103,14 +103,14 @@ async fn p17_one_primary_that_is_away_is_away_for_its_own_tenants() {
     }
 }
 
-async fn write(fixture: &Fixture, tenant: &str, value: &str) {
+pub async fn write(fixture: &Fixture, tenant: &str, value: &str) {
     let mut request = request(Method::PUT, tenant, "/users/7");
     *request.body_mut() = value.to_owned().into();
     let answer = fixture.app.send(request).await;
     assert!(answer.status.is_success(), "{answer:?}");
 }
 
-async fn hit_again(fixture: &Fixture, tenant: &str, context: &str) {
+pub async fn hit_again(fixture: &Fixture, tenant: &str, context: &str) {
     let began = Instant::now();
     while !fixture.app.get(tenant, "/users/7").await.is_hit() {
         assert!(began.elapsed() < Duration::from_secs(10), "{context}: no hit of {tenant}");

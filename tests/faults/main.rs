@@ -19,6 +19,7 @@ mod counted;
 mod fixture;
 mod in_cluster;
 mod matrix;
+mod misled;
 mod network;
 mod operations;
 mod settings;

@@ -192,7 +192,13 @@ impl Cluster {
         said.collect()
     }
 
-    fn tell(&self, at: usize, command: &[&str]) {
+    /// What the others call it.
+    pub fn id(&self, at: usize) -> &str {
+        &self.ids[at]
+    }
+
+    /// A command that it has to obey.
+    pub fn tell(&self, at: usize, command: &[&str]) {
         let reply = ask(self.nodes[at].port(), command);
         assert!(reply.starts_with("+OK"), "{command:?}: {reply}");
     }

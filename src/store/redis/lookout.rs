@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bb8_redis::redis::aio::MultiplexedConnection;
 use bb8_redis::redis::{AsyncConnectionConfig, Pipeline, Value};
+use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::Address;
@@ -18,7 +19,7 @@ use crate::store::StoreErrorKind;
 /// What is asked, and whom at first.
 pub(super) enum Question {
     /// Nodes of a cluster, for its slots.
-    Slots(Vec<Address>),
+    Slots(Vec<Arc<Address>>),
     /// Sentinels, for the primary.
     Primary(Sentinels),
 }
@@ -81,43 +82,53 @@ fn drawn(span: Duration) -> Duration {
 }
 
 /// Asks the node that answered last, or else any that answers.
+///
+/// Who hangs is not waited for alone: the next one is asked soon after, and the first answer counts.
+/// Else a store could not begin, nor learn of a fail-over, for as long as its callers wait for it.
 async fn slots(
     shared: &Shared,
-    seeds: &[Address],
+    seeds: &[Arc<Address>],
     asker: &mut Option<Asker>,
 ) -> Result<(), Failure> {
     let limit = shared.kit.connect_timeout;
-    let deadline = Instant::now() + 4 * limit;
     if let Some(last) = asker
-        && let Ok(ranges) = last.slots().await
+        && let Ok(Ok(ranges)) = tokio::time::timeout(limit / 4, last.slots()).await
     {
         return shared.draw(ranges);
     }
     *asker = None;
     let known = shared.addresses().into_iter().filter_map(|address| {
         let (host, port) = address.rsplit_once(':')?;
-        shared.kit.access.to(host, port.parse().ok()?).ok()
+        shared.kit.access.to(host, port.parse().ok()?).ok().map(Arc::new)
     });
-    let known: Vec<Address> = known.collect();
-    let mut candidates: Vec<&Address> = seeds.iter().chain(&known).collect();
+    let mut candidates: Vec<Arc<Address>> = seeds.iter().cloned().chain(known).collect();
     fastrand::shuffle(&mut candidates);
+    // Dropping it breaks off those that have not answered.
+    let mut asked = JoinSet::new();
     let mut failure = None;
-    for address in candidates {
-        match Asker::open(address, limit).await {
-            Ok(mut opened) => match opened.slots().await {
-                Ok(ranges) => {
-                    *asker = Some(opened);
-                    return shared.draw(ranges);
-                }
-                Err(refused) => failure = Some(refused),
-            },
+    let deadline = Instant::now() + 4 * limit;
+    while Instant::now() < deadline {
+        if let Some(address) = candidates.pop() {
+            asked.spawn(async move {
+                let mut opened =
+                    Asker::open(&address, limit).await.map_err(|away| (false, away))?;
+                let ranges = opened.slots().await.map_err(|refused| (true, refused))?;
+                Ok::<_, (bool, Failure)>((opened, ranges))
+            });
+        }
+        let pause = if candidates.is_empty() { limit } else { limit / 8 };
+        match tokio::time::timeout(pause, asked.join_next()).await {
+            Ok(Some(Ok(Ok((opened, ranges))))) => {
+                *asker = Some(opened);
+                return shared.draw(ranges);
+            }
             // What one says who answers tells more than that another doesn't.
-            Err(away) => {
+            Ok(Some(Ok(Err((true, refused))))) => failure = Some(refused),
+            Ok(Some(Ok(Err((false, away))))) => {
                 failure.get_or_insert(away);
             }
-        }
-        if Instant::now() > deadline {
-            break;
+            Ok(None) => break,
+            Ok(Some(Err(_))) | Err(_) => {}
         }
     }
     Err(failure.unwrap_or_else(nobody))

@@ -98,7 +98,7 @@ impl Nodes {
                 let shared = shared(kit, Map { nodes, ..Map::default() });
                 return Self { shared, lookout: None };
             }
-            Target::Cluster(seeds) => Question::Slots(seeds),
+            Target::Cluster(seeds) => Question::Slots(seeds.into_iter().map(Arc::new).collect()),
             Target::Sentinel(sentinels) => Question::Primary(sentinels),
         };
         let shared = shared(kit, Map::default());
