@@ -109,3 +109,44 @@ async fn a_user_whom_one_node_does_not_know() {
     app.confirmed().await;
     app.0.warm(forgotten, "/users/42").await;
 }
+
+/// One word after the other is missing in the list of one node: answers stay right, whatever is said to be
+/// invalidated is, for everybody, and the other nodes' tenants notice nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_command_that_one_node_forbids_costs_its_own_tenants_alone() {
+    let cluster = cluster();
+    let source = source();
+    let app = Instance::new(restricted(&cluster).connect().await.unwrap(), &source);
+    let other = Instance::new(patiently(&cluster.url()).connect().await.unwrap(), &source);
+    let tenants = tenants(&cluster);
+    let (hit, node) = &tenants[0];
+    let node = &cluster.nodes[*node];
+    let mut noticed = 0;
+    for command in acl_line().split_whitespace().filter_map(|word| word.strip_prefix('+')) {
+        for (tenant, _) in &tenants {
+            app.0.warm(tenant, "/users/42").await;
+        }
+        other.0.warm(hit, "/users/42").await;
+        tell(node, &format!("ACL SETUSER cache -{command}"));
+        if matches!(command, "eval" | "script|load") {
+            tell(node, "SCRIPT FLUSH");
+        }
+        let (errors, unconfirmed) = (app.store_errors(), app.unconfirmed());
+        for round in 0..2 {
+            let truth = format!("without {command} {round}");
+            app.0.put(hit, "/users/42", &truth).await;
+            let truth = format!("{hit}/42={truth}");
+            assert_eq!(app.0.get(hit, "/users/42").await.text(), truth);
+            if app.unconfirmed() == unconfirmed {
+                assert_eq!(other.0.get(hit, "/users/42").await.text(), truth);
+            }
+            for (tenant, _) in &tenants[1..] {
+                app.0.get(tenant, "/users/42").await.assert_hit();
+            }
+        }
+        noticed += u32::from(app.store_errors() > errors);
+        tell(node, &format!("ACL SETUSER cache +{command}"));
+        app.confirmed().await;
+    }
+    assert!(noticed > 0, "nothing was missed");
+}

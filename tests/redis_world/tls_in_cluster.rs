@@ -1,6 +1,7 @@
 //! `rediss+cluster://`: certificates of each node, and those of clients.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::task::block_in_place;
@@ -10,7 +11,7 @@ use tower_response_cache::{NearCache, Store};
 
 use crate::authority::Authority;
 use crate::cluster::{Cluster, PRIMARIES, node};
-use crate::fleet::{Instance, assert_says, patiently, source, whole};
+use crate::fleet::{Instance, PATIENCE, assert_says, patiently, source, whole};
 use crate::permissions_in_cluster::tenants;
 use crate::support::app::{gym_cache, patient};
 use crate::support::redis_server::{RedisServer, free_port};
@@ -140,5 +141,35 @@ async fn one_node_with_a_certificate_of_another_name() {
         let error = store.lookup(&names).await.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Refused);
         assert_says(&error, &format!("127.0.0.1:{}", secured.ports[2]), &["another name"]);
+    }
+}
+
+/// One of them is named with a port that has no TLS: nothing is said to it without.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_without_tls() {
+    let secured = Secured::start(|_| "127.0.0.1", &["--tls-auth-clients", "no"]);
+    let plain = secured.cluster.nodes[2].port();
+    let (mut of_it, mut others) = (None, Vec::new());
+    for (tenant, node) in tenants(&secured.cluster) {
+        if node == 2 { of_it = Some(tenant) } else { others.push(tenant) }
+    }
+    let names = Names::new(&Space::new(&"gym".into(), &of_it.unwrap()), "GET", "/users/42");
+    let port = plain.to_string();
+    secured.cluster.tell(2, &["CONFIG", "SET", "cluster-announce-tls-port", &port]);
+    let began = Instant::now();
+    let (store, error) = loop {
+        // The nodes tell each other, and whom it asks is drawn.
+        let builder = secured.trusted("127.0.0.1").connect_timeout(Duration::from_secs(2));
+        let store = Arc::new(builder.connect().await.unwrap());
+        match store.lookup(&names).await {
+            Err(error) => break (store, error),
+            Ok(_) => assert!(began.elapsed() < PATIENCE, "nobody has heard of the port"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert_says(&error, &format!("127.0.0.1:{plain}"), &["port for TLS"]);
+    let app = Instance::exactly(patient(gym_cache(Arc::clone(&store) as _)), &source());
+    for tenant in others {
+        app.0.warm(&tenant, "/users/42").await;
     }
 }
