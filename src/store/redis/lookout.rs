@@ -104,12 +104,12 @@ async fn slots(
     let mut candidates: Vec<Arc<Address>> = seeds.iter().cloned().chain(known).collect();
     fastrand::shuffle(&mut candidates);
     // Dropping it breaks off those that have not answered.
-    let mut asked = JoinSet::new();
+    let mut questions = JoinSet::new();
     let mut failure = None;
     let deadline = Instant::now() + 4 * limit;
     while Instant::now() < deadline {
         if let Some(address) = candidates.pop() {
-            asked.spawn(async move {
+            questions.spawn(async move {
                 let mut opened =
                     Asker::open(&address, limit).await.map_err(|away| (false, away))?;
                 let ranges = opened.slots().await.map_err(|refused| (true, refused))?;
@@ -117,7 +117,7 @@ async fn slots(
             });
         }
         let pause = if candidates.is_empty() { limit } else { limit / 8 };
-        match tokio::time::timeout(pause, asked.join_next()).await {
+        match tokio::time::timeout(pause, questions.join_next()).await {
             Ok(Some(Ok(Ok((opened, ranges))))) => {
                 *asker = Some(opened);
                 return shared.draw(ranges);
