@@ -18,7 +18,14 @@ fn every_option_has_its_row() {
     let readme = read("README.md");
     let rows: String = readme.lines().filter(|line| line.starts_with("| `.")).collect();
     let mut count = 0;
-    for file in ["builder.rs", "policy/route.rs", "policy/rule.rs", "policy/target.rs"] {
+    let files = [
+        "builder.rs",
+        "builder/limits.rs",
+        "policy/route.rs",
+        "policy/rule.rs",
+        "policy/target.rs",
+    ];
+    for file in files {
         for option in options(&read(format!("src/{file}"))) {
             count += 1;
             assert!(rows.contains(&format!("`.{option}(")), "README.md has no row for {option}");
