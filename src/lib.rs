@@ -13,7 +13,7 @@
 //!     .route(Route::get("/users").ttl(Duration::from_secs(300)).query(["role", "status"]))
 //!     .route(Route::get("/users/{id}"))
 //!     .invalidate(On::put("/users/{id}").subtree("/users/{id}").path("/users"))
-//!     .build()?;                              // every mistake is found here
+//!     .build()?;                              // mistakes in what is declared are found here
 //!
 //! let app: Router = Router::new()
 //!     .route("/users", get(|| async { "everybody" }))

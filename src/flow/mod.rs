@@ -7,6 +7,7 @@
 //! | `keying`, `known_keys` | its names, worked out or remembered |
 //! | `content` | a request's content, where it is part of the key |
 //! | `read` | the order of the steps of a read |
+//! | `origin` | the service inside, and what a request still has for it |
 //! | `lookup` | ask the store, and judge what it has |
 //! | `variants` | which of the key's variants, where responses vary |
 //! | `search`, `spelling` | which part of a query counts, and how it was spelled |
@@ -25,6 +26,9 @@
 //! | `fill` | it is stored, and given to those who wait |
 //! | `value` | the same for a value of the typed data cache |
 //! | `write`, `at_end` | a mutating request and its invalidation, whatever becomes of the client |
+//! | `status` | what Cache-Status says, and the count of it |
+//! | `uncacheable` | whose answers can't be shared, for a while |
+//! | `shared` | what all of these work with |
 //! | `inspect` | what is stored under a key, for people who want to know |
 //! | `invalidation` | an invalidation until it is confirmed |
 

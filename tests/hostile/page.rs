@@ -15,9 +15,13 @@ fn quoted(cell: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn the_page_on_limits_names_what_there_is() {
     let page = read("docs/LIMITS.md");
-    let settings =
-        [read("src/builder.rs"), read("src/store/memory/mod.rs"), read("src/store/near/config.rs")]
-            .concat();
+    let settings = [
+        read("src/builder.rs"),
+        read("src/builder/limits.rs"),
+        read("src/store/memory/mod.rs"),
+        read("src/store/near/config.rs"),
+    ]
+    .concat();
     let said = [
         read("src/telemetry/stats.rs"),
         read("src/telemetry/outcome.rs"),

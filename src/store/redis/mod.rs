@@ -15,6 +15,7 @@
 //! | `nodes`, `lookout`, `watchers`, `view` | which server a step goes to, and how that is learned |
 //! | `tenure`, `lately`, `handed_over` | when another primary is used, and what it is told first |
 //! | `node`, `pool`, `server`, `connection`, `address`, `tls` | one server, and the ways to it |
+//! | `checkup` | whether the server is what it should be |
 //! | `identity`, `clock`, `feed`, `failure` | what it says: who it is, the time, what moves, what is wrong |
 
 mod address;
