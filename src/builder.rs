@@ -335,7 +335,8 @@ impl CacheBuilder {
     ///
     /// All caches of a namespace have to agree in this, but for the time of a rolling deploy: then
     /// what one of them writes moves all of the tenant (docs/DEPLOYS.md). Those that
-    /// [share it for good](Self::shared_namespace) have to agree at any time.
+    /// [share it for good](Self::shared_namespace) have to agree at any time: nothing tells one of the
+    /// other's layout, and its groups, `delete_pattern` and `remove` reach its own alone.
     ///
     /// ```
     /// use tower_response_cache::{Cache, MemoryStore, Route, Tenant};

@@ -21,9 +21,9 @@ use super::shared::Shared;
 use super::step::{Patience, after, millis, step};
 use super::{fill, run};
 use crate::entry::{Content, Entry, Head, RunId};
-use crate::key::Names;
+use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
-use crate::store::{Filled, Miss as StoreMiss, MissRequest, Refusal, StoreError};
+use crate::store::{Filled, Miss as StoreMiss, MissRequest, Mode, Refusal, StoreError};
 use crate::telemetry::{Answered, Bypass};
 
 /// What came of asking for a value.
@@ -217,6 +217,7 @@ pub(crate) async fn set(
     json: Bytes,
     ttl: Duration,
 ) -> Result<Option<Refusal>, StoreError> {
+    end_others(shared, &read.names).await?;
     let deadline = after(shared.settings.fill_timeout);
     let request = MissRequest {
         lease: None,
@@ -252,8 +253,23 @@ pub(crate) async fn set(
 
 /// Removes a value. Answers whether there was one.
 pub(crate) async fn remove(shared: &Arc<Shared>, names: &Names) -> Result<bool, StoreError> {
+    end_others(shared, names).await?;
     let deadline = after(shared.settings.invalidate_timeout);
     step(shared, "remove", deadline, |store| store.remove(names)).await
+}
+
+/// Another configuration may have the value under another name: where there is one, as during a deploy
+/// or before one is taken back, all of the tenant moves.
+async fn end_others(shared: &Shared, names: &Names) -> Result<(), StoreError> {
+    if !shared.sees_others() {
+        return Ok(());
+    }
+    let mut scopes = ScopeNames::new(names.space());
+    scopes.set_configuration(shared.rules.fingerprint);
+    let deadline = after(shared.settings.invalidate_timeout);
+    step(shared, "invalidate", deadline, |store| store.invalidate(&scopes, Mode::Hard))
+        .await
+        .map(drop)
 }
 
 fn planned(

@@ -105,6 +105,30 @@ on_each_store! {
         }
     }
 
+    async fn a_value_that_either_layout_sets_or_removes_is_gone_from_both(backend: Backend) {
+        let hour = Duration::from_secs(3600);
+        let news = News::new();
+        news.may_go_on.add_permits(100);
+        let old = instance(&backend, Guard::On, &news, plain).await;
+        let new = instance(&backend, Guard::On, &news, CacheBuilder::spread_tenants).await;
+        for (writer, reader) in [(&old, &new), (&new, &old)] {
+            let (here, there) = (writer.cache.tenant("4").unwrap(), reader.cache.tenant("4").unwrap());
+            for way in ["set", "remove"] {
+                there.set("hours", hour, "before").await.unwrap();
+                let found = there.get::<String>("hours").await.unwrap();
+                assert_eq!(found.as_deref(), Some("before"), "{way}");
+                // A miss tells that there is another one.
+                writer.get("4", "/news").await;
+                writer.cache.settled().await;
+                match way {
+                    "set" => here.set("hours", hour, "after").await.unwrap(),
+                    _ => drop(here.remove("hours").await.unwrap()),
+                }
+                assert_eq!(there.get::<String>("hours").await.unwrap(), None, "{way}");
+            }
+        }
+    }
+
     async fn a_response_under_way_in_one_layout_is_not_stored_after_its_group_moved_in_the_other(
         backend: Backend
     ) {

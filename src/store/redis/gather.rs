@@ -105,11 +105,20 @@ type Places = SmallVec<[u32; 8]>;
 pub(super) struct UnderWay<'a>(&'a Gather);
 
 impl Gather {
-    /// Must be called within a Tokio runtime.
+    /// Must be called within a Tokio runtime, which is the one that sends.
     pub(super) fn new(links: Arc<Links>) -> Arc<Self> {
+        Self::within(links, Handle::current())
+    }
+
+    /// Another one, of the same server and runtime.
+    pub(super) fn another(&self) -> Arc<Self> {
+        Self::within(Arc::clone(&self.links), self.runtime.clone())
+    }
+
+    fn within(links: Arc<Links>, runtime: Handle) -> Arc<Self> {
         Arc::new(Self {
             links,
-            runtime: Handle::current(),
+            runtime,
             under_way: AtomicUsize::new(0),
             open: Mutex::new(None),
             bytes: AtomicUsize::new(0),

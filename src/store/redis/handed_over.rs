@@ -23,6 +23,14 @@ impl Shared {
         if was.nodes.is_empty() {
             return;
         }
+        // Of slots that move from primary to primary, which is most of what changes, nothing is noted: so
+        // the many names are not even made.
+        let serves = |map: &Map, node: &Arc<Node>| {
+            map.nodes.iter().any(|known| known.address() == node.address())
+        };
+        if is.is_whole() && is.nodes.iter().all(|node| serves(was, node)) {
+            return;
+        }
         let is_new = |name: &String| {
             is.node_of(name).is_none_or(|node| {
                 was.nodes.iter().all(|primary| primary.address() != node.address())
@@ -31,9 +39,10 @@ impl Shared {
         // The generation of a tenant that is spread may be where it was, and the entries that it ends
         // elsewhere.
         let places = self.lately.places().into_iter();
-        let places =
-            places.filter(|place| is_new(&place.generation) || place.parts.iter().any(is_new));
-        self.overdue.lock().extend(places.map(|place| place.generation));
+        let places = places
+            .filter(|place| is_new(&place.generation()) || place.parts().any(|name| is_new(&name)));
+        let overdue: Vec<String> = places.map(|place| place.generation()).collect();
+        self.overdue.lock().extend(overdue);
     }
 
     /// Whether something is still to be moved once more.

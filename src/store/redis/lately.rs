@@ -5,7 +5,7 @@
 //! too, which is next to nothing: on a primary that has just become one, only what was stored there
 //! since then is valid at all.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -36,7 +36,8 @@ struct Spans {
 
 #[derive(Debug, Default)]
 struct Span {
-    tenants: HashSet<Space>,
+    /// And whether any of them was spread over slots: two caches may have two layouts.
+    tenants: HashMap<Space, bool>,
     /// Of which the scope of all tenants has moved.
     namespaces: HashSet<Box<str>>,
 }
@@ -59,14 +60,15 @@ impl Lately {
     /// If there is no room. Then it must not be confirmed.
     pub(super) fn note_tenant(&self, space: &Space) -> Result<(), Failure> {
         let mut spans = self.0.lock();
-        if spans.this.tenants.contains(space) {
+        if let Some(spread) = spans.this.tenants.get_mut(space) {
+            *spread |= space.is_spread();
             return Ok(());
         }
         if spans.this.tenants.len() >= spans.most {
             let text = "more tenants have been invalidated in half a minute than can be remembered";
             return Err(Failure::new(StoreErrorKind::Refused, text));
         }
-        spans.this.tenants.insert(space.clone());
+        spans.this.tenants.insert(space.clone(), space.is_spread());
         Ok(())
     }
 
@@ -97,35 +99,48 @@ impl Lately {
 
     /// The generations that another primary has to move.
     pub(super) fn names(&self) -> Vec<String> {
-        self.places().into_iter().map(|place| place.generation).collect()
+        self.places().iter().map(Place::generation).collect()
     }
 
-    /// The same, with names of all slots in which something may have moved.
+    /// The same, with the slots in which something may have moved. Names are made when they are asked
+    /// for: there may be many, and every invalidation waits for this lock.
     pub(super) fn places(&self) -> Vec<Place> {
         let spans = self.0.lock();
-        let tenants: HashSet<&Space> = spans.this.tenants.union(&spans.last.tenants).collect();
+        let mut tenants: HashMap<&Space, bool> = HashMap::new();
+        for (space, spread) in spans.this.tenants.iter().chain(&spans.last.tenants) {
+            *tenants.entry(space).or_default() |= spread;
+        }
         let namespaces: HashSet<&Box<str>> =
             spans.this.namespaces.union(&spans.last.namespaces).collect();
-        let tenants = tenants.into_iter().map(|space| Place {
-            generation: space.whole_tenant(),
-            parts: (0..EPOCHS)
-                .filter(|_| space.is_spread())
-                .map(|number| space.epoch(number))
-                .collect(),
-        });
-        let all = namespaces.into_iter().map(|namespace| Place {
-            generation: Space::all_tenants(namespace),
-            parts: Vec::new(),
-        });
-        tenants.chain(all).collect()
+        let tenants =
+            tenants.into_iter().map(|(space, spread)| Place::Tenant(space.clone().spread(spread)));
+        tenants.chain(namespaces.into_iter().map(|all| Place::AllTenants(all.clone()))).collect()
     }
 }
 
-/// A generation that ends all that was to end, and where that may have been.
-pub(super) struct Place {
-    pub(super) generation: String,
-    /// Names of the other slots, where the tenant has entries.
-    pub(super) parts: Vec<String>,
+/// Where something has moved: all of it ends with one generation.
+pub(super) enum Place {
+    Tenant(Space),
+    AllTenants(Box<str>),
+}
+
+impl Place {
+    /// The generation that ends all that was to end.
+    pub(super) fn generation(&self) -> String {
+        match self {
+            Self::Tenant(space) => space.whole_tenant(),
+            Self::AllTenants(namespace) => Space::all_tenants(namespace),
+        }
+    }
+
+    /// A name of each other slot in which the tenant has entries.
+    pub(super) fn parts(&self) -> impl Iterator<Item = String> {
+        let spread = match self {
+            Self::Tenant(space) => Some(space).filter(|space| space.is_spread()),
+            Self::AllTenants(_) => None,
+        };
+        spread.into_iter().flat_map(|space| (0..EPOCHS).map(|number| space.epoch(number)))
+    }
 }
 
 #[cfg(test)]
@@ -166,9 +181,29 @@ mod tests {
         lately.note_tenant(&space("4").spread(true)).unwrap();
         let places = lately.places();
         assert_eq!(places.len(), 1);
-        assert_eq!(places[0].generation, "gym:g:{4}:tenant");
-        assert_eq!(places[0].parts.len() as u64, EPOCHS);
-        assert_eq!(places[0].parts[17], "gym:g:{4:17}:!17");
+        assert_eq!(places[0].generation(), "gym:g:{4}:tenant");
+        let parts: Vec<String> = places[0].parts().collect();
+        assert_eq!(parts.len() as u64, EPOCHS);
+        assert_eq!(parts[17], "gym:g:{4:17}:!17");
+    }
+
+    #[test]
+    fn of_two_layouts_of_one_tenant_both_are_remembered() {
+        let (plain, spread) = (space("4"), space("4").spread(true));
+        for (first, second) in [(&plain, &spread), (&spread, &plain)] {
+            let began = Instant::now();
+            let lately = Lately::new(began);
+            lately.note_tenant(first).unwrap();
+            lately.note_tenant(second).unwrap();
+            assert_eq!(lately.places()[0].parts().count() as u64, EPOCHS);
+            // Also where they are of two spans.
+            let lately = Lately::new(began);
+            lately.note_tenant(first).unwrap();
+            lately.forget(began + AGE);
+            lately.note_tenant(second).unwrap();
+            assert_eq!(lately.places().len(), 1);
+            assert_eq!(lately.places()[0].parts().count() as u64, EPOCHS);
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Node {
             return Arc::clone(gather);
         }
         let mut slots = self.slots.write();
-        Arc::clone(slots.entry(slot).or_insert_with(|| Gather::new(Arc::clone(&self.links))))
+        Arc::clone(slots.entry(slot).or_insert_with(|| self.gather.another()))
     }
 
     /// Has it looked at for this namespace, as soon as there is a connection.

@@ -412,6 +412,11 @@ impl Shared {
 }
 
 impl Map {
+    /// Whether each slot has a node.
+    pub(super) fn is_whole(&self) -> bool {
+        self.slots.as_ref().is_none_or(|slots| slots.len() == 16_384)
+    }
+
     pub(super) fn node_of(&self, name: &str) -> Option<Arc<Node>> {
         let place = match &self.slots {
             Some(slots) => *slots.get(&Slot::for_key(name))?,

@@ -44,9 +44,11 @@ impl RedisStore {
         if tenant.is_none() && everybody.is_none() {
             return here.await;
         }
-        let (mut answer, tenant, everybody) =
-            tokio::try_join!(here, self.look_elsewhere(tenant), self.look_elsewhere(everybody))?;
-        for (generations, by) in tenant.into_iter().chain(everybody) {
+        // All to their end: who is given up was perhaps asked together with others.
+        let (answer, tenant, everybody) =
+            tokio::join!(here, self.look_elsewhere(tenant), self.look_elsewhere(everybody));
+        let mut answer = answer?;
+        for (generations, by) in tenant?.into_iter().chain(everybody?) {
             answer.found.generations.extend(generations);
             answer.by.push(by);
         }
