@@ -58,7 +58,7 @@ impl Fixture {
     }
 
     pub async fn on(network: Network, change: impl Fn(CacheBuilder) -> CacheBuilder) -> Self {
-        let store = RedisStore::builder(&network.url()).connections(2).connect_timeout(CONNECT);
+        let store = network.builder().connections(2).connect_timeout(CONNECT);
         let store = Arc::new(Counted::new(store.connect().await.unwrap()));
         let source = Source::default();
         let configured = |store| {

@@ -12,6 +12,8 @@ mod support;
 
 #[path = "../topology/cluster.rs"]
 mod cluster;
+#[path = "../topology/sentinels.rs"]
+mod sentinels;
 
 mod clients;
 mod connections;
@@ -20,6 +22,7 @@ mod fixture;
 mod in_cluster;
 mod matrix;
 mod misled;
+mod named;
 mod network;
 mod operations;
 mod settings;

@@ -1,8 +1,10 @@
 //! The servers, one or a cluster, and a proxy before each of them.
 
 use tokio::task::block_in_place;
+use tower_response_cache::{RedisStore, RedisStoreBuilder};
 
 use crate::cluster::{Cluster, PRIMARIES, ask, until};
+use crate::sentinels::{Lone, PASSWORD};
 use crate::support::fault_proxy::{FaultProxy, Mode};
 use crate::support::redis_server::RedisServer;
 
@@ -17,6 +19,7 @@ pub struct Network {
 
 enum Servers {
     One(RedisServer),
+    Named(RedisServer, Lone),
     Cluster(Cluster),
 }
 
@@ -26,6 +29,15 @@ impl Network {
         let server = RedisServer::start();
         let proxies = vec![FaultProxy::before(server.port())];
         Self { servers: Servers::One(server), proxies, is_spread: false }
+    }
+
+    /// One server, and a sentinel that names its proxy. It is alone, so it names no other, whatever it
+    /// sees: what a fail-over does is for the histories of tests/history.
+    pub fn named_by_a_sentinel() -> Self {
+        let server = RedisServer::start();
+        let proxies = vec![FaultProxy::before(server.port())];
+        let sentinel = block_in_place(|| Lone::start(proxies[0].port()));
+        Self { servers: Servers::Named(server, sentinel), proxies, is_spread: false }
     }
 
     /// Three primaries and three replicas, which tell clients, and each other, the ports of their
@@ -57,10 +69,20 @@ impl Network {
         Self { is_spread: true, ..Self::cluster() }
     }
 
+    /// Of a store that goes through the proxies.
+    pub fn builder(&self) -> RedisStoreBuilder {
+        let builder = RedisStore::builder(&self.url());
+        match self.servers {
+            Servers::Named(..) => builder.sentinel_credentials("", PASSWORD),
+            Servers::One(_) | Servers::Cluster(_) => builder,
+        }
+    }
+
     /// Through the proxies.
     pub fn url(&self) -> String {
         match &self.servers {
             Servers::One(_) => self.proxies[0].url(),
+            Servers::Named(_, sentinel) => sentinel.url(),
             Servers::Cluster(_) => cluster_url(self.proxies.iter().map(FaultProxy::port)),
         }
     }
@@ -68,7 +90,7 @@ impl Network {
     /// Past them, as far as a cluster lets one.
     pub fn direct_url(&self) -> String {
         match &self.servers {
-            Servers::One(server) => server.url(),
+            Servers::One(server) | Servers::Named(server, _) => server.url(),
             Servers::Cluster(cluster) => cluster_url(cluster.nodes.iter().map(RedisServer::port)),
         }
     }
@@ -76,7 +98,7 @@ impl Network {
     /// The server, where there is one alone.
     pub fn only_server(&self) -> &RedisServer {
         match &self.servers {
-            Servers::One(server) => server,
+            Servers::One(server) | Servers::Named(server, _) => server,
             Servers::Cluster(_) => panic!("there are several"),
         }
     }
@@ -84,7 +106,7 @@ impl Network {
     /// The cluster, where it is one.
     pub fn as_cluster(&self) -> &Cluster {
         match &self.servers {
-            Servers::One(_) => panic!("there is one server"),
+            Servers::One(_) | Servers::Named(..) => panic!("there is one server"),
             Servers::Cluster(cluster) => cluster,
         }
     }
@@ -121,7 +143,7 @@ impl Network {
 
     fn each(&mut self, mut what: impl FnMut(&mut RedisServer)) {
         match &mut self.servers {
-            Servers::One(server) => what(server),
+            Servers::One(server) | Servers::Named(server, _) => what(server),
             Servers::Cluster(cluster) => cluster.nodes.iter_mut().for_each(what),
         }
     }
