@@ -81,11 +81,13 @@ pub(crate) async fn examine(
         let now = shared.store.now();
         let verdict = judge_or_select(shared, read, headers, &found, now);
         let Some(verdict) = verdict else { continue };
-        let verdict = match in_groups(&verdict) {
-            Some(entry) if !groups_hold(shared, read, entry).await? => Verdict::miss(true),
-            _ => verdict,
+        let Some(entry) = in_groups(&verdict) else {
+            return Ok(seen(shared, read, verdict, (&found, now), watch));
         };
-        return Ok(seen(shared, read, verdict, (&found, now), watch));
+        let hold = groups_hold(shared, read, entry).await?;
+        let verdict = if hold { verdict } else { Verdict::miss(true) };
+        // What is said of its age is as of now, after the wait.
+        return Ok(seen(shared, read, verdict, (&found, shared.store.now()), watch));
     }
 }
 

@@ -179,7 +179,9 @@ impl Names {
 
     /// What they take of memory, roughly, in bytes.
     pub(crate) fn size(&self) -> usize {
-        size_of::<Self>() + self.buffer.capacity() + self.space.escaped_tenant().len()
+        let spilled =
+            if self.ends.spilled() { self.ends.capacity() * size_of::<usize>() } else { 0 };
+        size_of::<Self>() + self.buffer.capacity() + spilled + self.space.escaped_tenant().len()
     }
 
     /// Whether the last scope is the one of all tenants, which lives in a slot of its own.

@@ -5,23 +5,12 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 
 use crate::fixture::{Fault, Fixture, LOOKUP, SLACK};
-use crate::matrix::operations;
+use crate::matrix::faults;
 use crate::network::Network;
 use crate::operations::Operation;
 use crate::support::app::request;
 use crate::support::fault_proxy::Mode;
 use crate::values::ValueOperation;
-
-macro_rules! faults {
-    ($($name:ident: $network:expr, $fault:expr, $operations:expr;)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                operations($network, $fault, $operations.into_iter()).await;
-            }
-        )*
-    };
-}
 
 faults! {
     p17_slow: Network::cluster(), Fault::Network(Mode::Delay(Duration::from_millis(700))), all();
@@ -51,27 +40,11 @@ fn some() -> Vec<Operation> {
     [&responses[..], &values[..]].concat()
 }
 
-/// A tenant whose names each of the primaries has.
-pub fn tenants(network: &Network) -> Vec<(String, usize)> {
-    let cluster = network.as_cluster();
-    let mut found: Vec<(String, usize)> = Vec::new();
-    for tenant in (0..).map(|number: u32| number.to_string()) {
-        let owner = cluster.owner(&format!("gym:e:{{{tenant}}}:x"));
-        if found.iter().all(|(_, known)| *known != owner) {
-            found.push((tenant, owner));
-        }
-        if found.len() == 3 {
-            break;
-        }
-    }
-    found
-}
-
 /// What one primary's tenants can't have is bypassed for them, and the others have their hits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p17_one_primary_that_is_away_is_away_for_its_own_tenants() {
     let fixture = Fixture::on(Network::cluster(), |builder| builder).await;
-    let tenants = tenants(&fixture.network);
+    let tenants = fixture.network.as_cluster().tenants();
     let (hit, others) = tenants.split_first().expect("three tenants");
     let faults = [Mode::Refuse, Mode::Close, Mode::Reset, Mode::Cut(7), Mode::BlackHole];
     for mode in faults {

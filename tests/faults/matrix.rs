@@ -14,27 +14,28 @@ const TIMES: u32 = 10;
 /// How soon all is well again.
 const RECOVERY: Duration = Duration::from_secs(3);
 
+/// A test for each fault, on a network of its own, which each of the operations meets.
 macro_rules! faults {
-    ($($name:ident: $fault:expr;)*) => {
+    ($($name:ident: $network:expr, $fault:expr, $operations:expr;)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
-                let network = Network::one();
-                operations(network, $fault, Operation::all()).await;
+                crate::matrix::operations($network, $fault, $operations.into_iter()).await;
             }
         )*
     };
 }
+pub(crate) use faults;
 
 faults! {
-    p17_slow: Fault::Network(Mode::Delay(Duration::from_millis(700)));
-    p17_black_hole: Fault::Network(Mode::BlackHole);
-    p17_refused: Fault::Network(Mode::Refuse);
-    p17_closed: Fault::Network(Mode::Close);
-    p17_reset: Fault::Network(Mode::Reset);
-    p17_cut_in_a_reply: Fault::Network(Mode::Cut(7));
-    p17_killed: Fault::Kill;
-    p17_stopped: Fault::Stop;
+    p17_slow: Network::one(), Fault::Network(Mode::Delay(Duration::from_millis(700))), Operation::all();
+    p17_black_hole: Network::one(), Fault::Network(Mode::BlackHole), Operation::all();
+    p17_refused: Network::one(), Fault::Network(Mode::Refuse), Operation::all();
+    p17_closed: Network::one(), Fault::Network(Mode::Close), Operation::all();
+    p17_reset: Network::one(), Fault::Network(Mode::Reset), Operation::all();
+    p17_cut_in_a_reply: Network::one(), Fault::Network(Mode::Cut(7)), Operation::all();
+    p17_killed: Network::one(), Fault::Kill, Operation::all();
+    p17_stopped: Network::one(), Fault::Stop, Operation::all();
 }
 
 /// Each operation under this fault, one after the other.

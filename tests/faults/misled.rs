@@ -8,7 +8,7 @@ use tower_response_cache::{RedisStore, Store};
 
 use crate::cluster::ask;
 use crate::fixture::{CONNECT, Fixture, LOOKUP, SLACK};
-use crate::in_cluster::{hit_again, tenants, write};
+use crate::in_cluster::{hit_again, write};
 use crate::network::Network;
 use crate::support::app::gym_cache;
 use crate::support::fault_proxy::Mode;
@@ -62,7 +62,7 @@ impl Astray {
 
 async fn misleads_its_own_tenants_alone(astray: Astray) {
     let fixture = Fixture::on(Network::cluster(), |builder| builder).await;
-    let tenants = tenants(&fixture.network);
+    let tenants = fixture.network.as_cluster().tenants();
     let ((tenant, from), others) = tenants.split_first().expect("three tenants");
     let to = others[0].1;
     let slot = fixture.network.as_cluster().slot(&format!("gym:e:{{{tenant}}}:x"));
@@ -134,7 +134,7 @@ async fn p17_a_node_hangs_while_slots_are_asked_for() {
             let store = Arc::new(store.connect().await.expect("the others answer"));
             assert!(began.elapsed() < 4 * CONNECT + SLACK, "{hung}: {:?}", began.elapsed());
             let cache = gym_cache(Arc::clone(&store) as Arc<dyn Store>).build().unwrap();
-            for (tenant, node) in tenants(&fixture.network) {
+            for (tenant, node) in fixture.network.as_cluster().tenants() {
                 let got = cache.tenant(&tenant).unwrap().invalidate_all().await;
                 assert_eq!(got.is_ok(), node != hung, "{hung}, {tenant}: {got:?}");
             }

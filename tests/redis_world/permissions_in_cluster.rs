@@ -4,7 +4,7 @@ use tokio::task::block_in_place;
 use tower_response_cache::NearCache;
 use tower_response_cache::store::{RedisStoreBuilder, StoreErrorKind, conformance};
 
-use crate::cluster::{Cluster, PRIMARIES, ask};
+use crate::cluster::{Cluster, ask};
 use crate::document::acl_line;
 use crate::fleet::{Instance, patiently, source, tell, whole};
 
@@ -27,21 +27,6 @@ fn restricted(cluster: &Cluster) -> RedisStoreBuilder {
     patiently(&cluster.url()).credentials("cache", "s3cret")
 }
 
-/// Of each primary a tenant whose names it has.
-pub(crate) fn tenants(cluster: &Cluster) -> Vec<(String, usize)> {
-    let mut found: Vec<(String, usize)> = Vec::new();
-    for tenant in (0..).map(|number: u32| number.to_string()) {
-        let owner = cluster.owner(&format!("gym:e:{{{tenant}}}:x"));
-        if found.iter().all(|(_, known)| *known != owner) {
-            found.push((tenant, owner));
-        }
-        if found.len() == PRIMARIES {
-            break;
-        }
-    }
-    found
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_documentation_asks_for_is_enough_in_a_cluster() {
     let cluster = cluster();
@@ -52,7 +37,7 @@ async fn what_the_documentation_asks_for_is_enough_in_a_cluster() {
     let near = restricted(&cluster).near_cache(NearCache::coherent());
     conformance::all(&near.clone().connect().await.unwrap()).await;
     let app = Instance::new(near.connect().await.unwrap(), &source());
-    for (tenant, _) in tenants(&cluster) {
+    for (tenant, _) in cluster.tenants() {
         app.0.warm(&tenant, "/users/42").await;
         app.0.put(&tenant, "/users/42", "new").await;
         app.0.get(&tenant, "/users/42").await.assert_miss();
@@ -89,7 +74,7 @@ async fn a_cluster_that_may_not_be_asked_for_its_slots_is_an_error_that_says_so(
 async fn a_user_whom_one_node_does_not_know() {
     let cluster = cluster();
     let app = Instance::new(restricted(&cluster).connect().await.unwrap(), &source());
-    let tenants = tenants(&cluster);
+    let tenants = cluster.tenants();
     for (tenant, _) in &tenants {
         app.0.warm(tenant, "/users/42").await;
     }
@@ -118,7 +103,7 @@ async fn each_command_that_one_node_forbids_costs_its_own_tenants_alone() {
     let source = source();
     let app = Instance::new(restricted(&cluster).connect().await.unwrap(), &source);
     let other = Instance::new(patiently(&cluster.url()).connect().await.unwrap(), &source);
-    let tenants = tenants(&cluster);
+    let tenants = cluster.tenants();
     let (hit, node) = &tenants[0];
     let node = &cluster.nodes[*node];
     let mut noticed = 0;

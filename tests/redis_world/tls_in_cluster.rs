@@ -12,7 +12,6 @@ use tower_response_cache::{NearCache, Store};
 use crate::authority::Authority;
 use crate::cluster::{Cluster, PRIMARIES, node};
 use crate::fleet::{Instance, PATIENCE, assert_says, patiently, source, whole};
-use crate::permissions_in_cluster::tenants;
 use crate::support::app::{gym_cache, patient};
 use crate::support::redis_server::{RedisServer, free_port};
 
@@ -61,7 +60,7 @@ async fn a_cluster_with_a_private_authority() {
     conformance::all(&secured.trusted("127.0.0.1").connect().await.unwrap()).await;
     let near = secured.trusted("127.0.0.1").near_cache(NearCache::coherent());
     let app = Instance::new(near.connect().await.unwrap(), &source());
-    for (tenant, node) in tenants(&secured.cluster) {
+    for (tenant, node) in secured.cluster.tenants() {
         app.0.warm(&tenant, "/users/42").await;
         app.0.put(&tenant, "/users/42", "new").await;
         app.0.get(&tenant, "/users/42").await.assert_miss();
@@ -87,7 +86,7 @@ async fn a_cluster_that_asks_for_client_certificates() {
     let builder = secured.trusted("127.0.0.1");
     let store = builder.clone().client_certificate(certificate, key).connect().await.unwrap();
     let app = Instance::new(store, &source());
-    for (tenant, _) in tenants(&secured.cluster) {
+    for (tenant, _) in secured.cluster.tenants() {
         app.0.warm(&tenant, "/users/42").await;
     }
     let error = builder.connect().await.unwrap_err();
@@ -119,7 +118,7 @@ async fn nodes_that_are_known_by_their_host_names() {
     let secured = Secured::start(|_| "localhost", &[&names[..], &more].concat());
     let store = secured.trusted("localhost").connect().await.unwrap();
     let app = Instance::new(store, &source());
-    for (tenant, _) in tenants(&secured.cluster) {
+    for (tenant, _) in secured.cluster.tenants() {
         app.0.warm(&tenant, "/users/42").await;
     }
 }
@@ -131,7 +130,7 @@ async fn one_node_with_a_certificate_of_another_name() {
     let secured = Secured::start(name, &["--tls-auth-clients", "no"]);
     let store = Arc::new(secured.trusted("127.0.0.1").connect().await.unwrap());
     let app = Instance::exactly(patient(gym_cache(Arc::clone(&store) as _)), &source());
-    for (tenant, node) in tenants(&secured.cluster) {
+    for (tenant, node) in secured.cluster.tenants() {
         if node != 2 {
             app.0.warm(&tenant, "/users/42").await;
             continue;
@@ -150,7 +149,7 @@ async fn one_node_without_tls() {
     let secured = Secured::start(|_| "127.0.0.1", &["--tls-auth-clients", "no"]);
     let plain = secured.cluster.nodes[2].port();
     let (mut of_it, mut others) = (None, Vec::new());
-    for (tenant, node) in tenants(&secured.cluster) {
+    for (tenant, node) in secured.cluster.tenants() {
         if node == 2 { of_it = Some(tenant) } else { others.push(tenant) }
     }
     let names = Names::new(&Space::new(&"gym".into(), &of_it.unwrap()), "GET", "/users/42");

@@ -117,6 +117,21 @@ impl Cluster {
         }
     }
 
+    /// For each primary a tenant of the namespace `gym` that it serves, and which of the nodes it is.
+    pub fn tenants(&self) -> Vec<(String, usize)> {
+        let mut found: Vec<(String, usize)> = Vec::new();
+        for tenant in (0..).map(|number: u32| number.to_string()) {
+            let owner = self.owner(&format!("gym:e:{{{tenant}}}:x"));
+            if found.iter().all(|(_, known)| *known != owner) {
+                found.push((tenant, owner));
+            }
+            if found.len() == PRIMARIES {
+                break;
+            }
+        }
+        found
+    }
+
     /// Whether it runs and serves slots, as it says itself.
     pub fn is_primary(&self, at: usize) -> bool {
         let role = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
@@ -126,7 +141,7 @@ impl Cluster {
     /// A replica of this primary that runs.
     pub fn replica_of(&self, primary: usize) -> usize {
         let mut found = None;
-        self.until("it has a replica", || {
+        self.until_within(Duration::from_secs(20), "it has a replica", || {
             let seen = view(&self.nodes[primary]).unwrap_or_default();
             let replicas = seen.iter().filter(|member| member.primary == self.ids[primary]);
             found = replicas
@@ -173,10 +188,14 @@ impl Cluster {
         moving.end();
     }
 
-    fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    fn until(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.until_within(Duration::from_secs(30), what, holds);
+    }
+
+    fn until_within(&self, limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
         let began = Instant::now();
         while !holds() {
-            let late = began.elapsed() > Duration::from_secs(30);
+            let late = began.elapsed() > limit;
             assert!(!late, "not in time: {what}: {}", self.condition());
             std::thread::sleep(Duration::from_millis(20));
         }

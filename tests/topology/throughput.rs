@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tower_response_cache::key::{Names, Space};
-use tower_response_cache::store::{Miss, MissRequest};
+use tower_response_cache::store::{Found, Miss, MissRequest};
 use tower_response_cache::{RedisStore, Store};
 
 use crate::cluster::{Cluster, PRIMARIES, ask};
@@ -48,22 +48,8 @@ async fn rate(store: &Arc<RedisStore>, everybody: bool) -> u128 {
         names
     });
     let names: Arc<[Names]> = names.collect();
-    let done = Arc::new(AtomicUsize::new(0));
-    let began = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for task in 0..64 {
-        let (store, names, done) = (Arc::clone(store), Arc::clone(&names), Arc::clone(&done));
-        tasks.spawn(async move {
-            let mut at = task;
-            while began.elapsed() < SPAN {
-                store.lookup(&names[at % TENANTS]).await.unwrap();
-                done.fetch_add(1, Ordering::Relaxed);
-                at += 7;
-            }
-        });
-    }
-    while tasks.join_next().await.is_some() {}
-    done.load(Ordering::Relaxed) as u128 * 1000 / began.elapsed().as_millis()
+    let (done, took) = look_up_together(store, &names, |_| ()).await;
+    done as u128 * 1000 / took.as_millis()
 }
 
 /// Where the entries of one tenant are in one slot, and where they are spread: what each primary does for
@@ -108,23 +94,10 @@ async fn hits(cluster: &Cluster, store: &Arc<RedisStore>, spread: bool, length: 
     }
     alone.sort();
     let before = work(cluster);
-    let done = Arc::new(AtomicUsize::new(0));
-    let began = Instant::now();
-    let mut tasks = tokio::task::JoinSet::new();
-    for task in 0..64 {
-        let (store, names, done) = (Arc::clone(store), Arc::clone(&names), Arc::clone(&done));
-        tasks.spawn(async move {
-            let mut at = 7 * task;
-            while began.elapsed() < SPAN {
-                assert!(store.lookup(&names[at % KEYS]).await.unwrap().entry.is_some());
-                done.fetch_add(1, Ordering::Relaxed);
-                at += 13;
-            }
-        });
-    }
-    while tasks.join_next().await.is_some() {}
-    let done = done.load(Ordering::Relaxed) as f64;
-    let rate = done / began.elapsed().as_secs_f64();
+    let is_hit = |found: Found| assert!(found.entry.is_some());
+    let (done, took) = look_up_together(store, &names, is_hit).await;
+    let done = done as f64;
+    let rate = done / took.as_secs_f64();
     let after = work(cluster);
     let each = |of: fn(&Work) -> f64| -> Vec<f64> {
         before.iter().zip(&after).map(|(before, after)| (of(after) - of(before)) / done).collect()
@@ -165,4 +138,28 @@ fn work(cluster: &Cluster) -> Vec<Work> {
             }
         })
         .collect()
+}
+
+/// Has 64 tasks look these names up by turns, for a while. Answers how often they have, and in what time.
+async fn look_up_together(
+    store: &Arc<RedisStore>,
+    names: &Arc<[Names]>,
+    check: fn(Found),
+) -> (usize, Duration) {
+    let done = Arc::new(AtomicUsize::new(0));
+    let began = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for task in 0..64 {
+        let (store, names, done) = (Arc::clone(store), Arc::clone(names), Arc::clone(&done));
+        tasks.spawn(async move {
+            let mut at = 7 * task;
+            while began.elapsed() < SPAN {
+                check(store.lookup(&names[at % names.len()]).await.unwrap());
+                done.fetch_add(1, Ordering::Relaxed);
+                at += 13;
+            }
+        });
+    }
+    while tasks.join_next().await.is_some() {}
+    (done.load(Ordering::Relaxed), began.elapsed())
 }

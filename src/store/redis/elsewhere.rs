@@ -15,16 +15,13 @@ use super::RedisStore;
 use super::entries::Listed;
 use super::failure::{Failure, Sign};
 use super::gather::Gathered;
-use super::replies::{bytes_of, lifetime, number};
+use super::replies::{OTHERS, bytes_of, lifetime, number};
 use super::scopes::generation;
 use super::script::{Call, Script};
 use crate::entry::{Generation, Id, Millis, RunId};
 use crate::key::{Names, Space};
 use crate::store::near::By;
 use crate::store::types::nonce;
-
-/// What the ensure script adds to its code if another configuration may have entries of the tenant.
-const OTHERS: i64 = 16;
 
 /// Where the generations of a key are.
 pub(super) struct Places<'a> {

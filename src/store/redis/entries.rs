@@ -10,7 +10,7 @@ use super::connection::Link;
 use super::elsewhere::seal;
 use super::failure::Failure;
 use super::replies::{
-    bytes_of, lifetime, number, read_miss, read_snapshot, read_stamped, read_token,
+    OTHERS, bytes_of, lifetime, number, read_miss, read_snapshot, read_stamped, read_token,
 };
 use super::script::{Call, Script};
 use crate::entry::{Millis, Snapshot};
@@ -26,9 +26,6 @@ const WHOLE: usize = 64 * 1024;
 
 /// How much of either end of a larger entry it compares.
 const END: usize = 1024;
-
-/// What the miss script adds to its code if another configuration may have entries of the tenant.
-const OTHERS: i64 = 16;
 
 impl RedisStore {
     /// In a cluster the generations that are on other nodes are read before the rest, and created if they

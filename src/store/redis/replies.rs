@@ -6,6 +6,9 @@ use super::connection::Link;
 use crate::entry::{Id, Millis, Snapshot};
 use crate::store::{LeaseToken, Refusal, Stamped};
 
+/// What the scripts of a miss add to their code if another configuration may have entries of the tenant.
+pub(super) const OTHERS: i64 = 16;
+
 /// The longest lifetime that is set: about ten years. More would overflow in the server.
 const LONGEST: Millis = 315_360_000_000;
 
