@@ -1,7 +1,7 @@
 //! The protocol with one rule switched off: each must break, and its shortest way to break is
 //! kept in words under `traces/`.
 //!
-//! `MODEL_TRACES=write cargo nextest run --test model` writes those files anew.
+//! `MODEL_TRACES=write cargo nextest run -p protocol-model` writes those files anew.
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +46,7 @@ fn breaks_though_a_property_holds(name: &str, rule: &str, off: Rules, scenario: 
     println!("broken after {} states, {:.1} s", report.states, report.elapsed.as_secs_f64());
     let found = report.broken.expect("a rule that can be left out without harm is no rule");
     let told = format!("Switched off: {rule}.\n\n{}", found.trace);
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/model/traces/{name}.txt"));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("traces/{name}.txt"));
     if std::env::var_os("MODEL_TRACES").is_some_and(|it| it == "write") {
         return fs::write(&file, told).expect("the traces can be written");
     }
