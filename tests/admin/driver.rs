@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
@@ -157,6 +158,14 @@ impl Browser {
         let element = self.find(css).await;
         element.clear().await.expect("it is cleared");
         element.send_keys(text).await.expect("it takes keys");
+    }
+
+    /// Types these keys as on a keyboard: they go to whatever has the focus.
+    pub async fn press(&self, keys: &str) {
+        let typed = keys.chars().fold(KeyActions::new("keyboard".into()), |typed, value| {
+            typed.then(KeyAction::Down { value }).then(KeyAction::Up { value })
+        });
+        self.client.perform_actions(typed).await.expect("they are typed");
     }
 
     pub async fn choose(&self, css: &str, value: &str) {
