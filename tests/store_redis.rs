@@ -384,7 +384,7 @@ async fn a_full_server_refuses_fills_and_no_invalidation() {
     assert_ne!(after.generations[0].current(), before.generations[0].current());
     let token = LeaseToken::random();
     store.fence(&scopes(), token, KEEP).await.unwrap();
-    assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
+    assert_eq!(*store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
     store.lift(&scopes(), token).await.unwrap();
     assert_eq!(store.delete_pattern(&space(), &Glob::new("*").unwrap()).await.unwrap(), 1);
     assert!(!store.remove(&users).await.unwrap());
@@ -460,7 +460,7 @@ async fn names_of_another_type_count_as_nothing_and_are_replaced() {
     }
     let found = store.lookup(&users).await.unwrap();
     assert_eq!((found.entry.as_ref(), found.epoch), (None, None));
-    assert_eq!(found.generations, [Generation::Missing]);
+    assert_eq!(*found.generations, [Generation::Missing]);
     assert!(!store.discard(&users, &Bytes::from_static(b"foreign")).await.unwrap());
     assert_eq!(store.invalidate(&scopes(), Mode::Hard).await.unwrap().moved, 0);
     let token = LeaseToken::random();
@@ -486,7 +486,7 @@ async fn noise_in_a_generation_is_no_generation() {
     for noise in [&b""[..], b"x", &[b'x'; 17], &[b'x'; 80]] {
         server.raw(&[b"SET", generation.as_bytes(), noise]);
         let found = store.lookup(&users).await.unwrap();
-        assert_eq!(found.generations, [Generation::Missing]);
+        assert_eq!(*found.generations, [Generation::Missing]);
         assert_eq!(store.invalidate(&scopes(), Mode::Soft).await.unwrap().moved, 0);
         assert_eq!(fill(&store, &users, 10).await.unwrap(), Filled::Stored);
         assert_eq!(store.lookup(&users).await.unwrap().generations.len(), 1);
@@ -502,9 +502,9 @@ async fn a_lost_generation_of_a_fenced_scope_is_created_closed() {
     let token = LeaseToken::random();
     store.fence(&scopes(), token, 600).await.unwrap();
     server.raw(&[b"DEL", generation.as_bytes()]);
-    assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Missing]);
+    assert_eq!(*store.lookup(&users).await.unwrap().generations, [Generation::Missing]);
     assert_eq!(miss(&store, &users).await.unwrap(), Miss::Closed);
-    assert_eq!(store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
+    assert_eq!(*store.lookup(&users).await.unwrap().generations, [Generation::Closed]);
     tokio::time::sleep(Duration::from_millis(800)).await;
     granted(&store, &users).await;
 }
@@ -685,7 +685,7 @@ async fn a_fence_survives_the_loss_of_its_record() {
     let scopes = scopes();
     let names = names("/users");
     let record = b"gym:f:{4}:path:/users";
-    let closed = async || store.lookup(&names).await.unwrap().generations == [Generation::Closed];
+    let closed = async || *store.lookup(&names).await.unwrap().generations == [Generation::Closed];
     let (one, other) = (LeaseToken::random(), LeaseToken::random());
 
     store.fence(&scopes, one, 2000).await.unwrap();
@@ -708,5 +708,5 @@ async fn a_token_that_is_not_there_opens_nothing() {
     let store = connect(&server).await;
     let (scopes, names) = (scopes(), names("/users"));
     store.lift(&scopes, LeaseToken::random()).await.unwrap();
-    assert_eq!(store.lookup(&names).await.unwrap().generations, [Generation::Missing]);
+    assert_eq!(*store.lookup(&names).await.unwrap().generations, [Generation::Missing]);
 }

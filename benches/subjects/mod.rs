@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
-use tower_response_cache::entry::{Content, Entry, Head, Id, RunId};
+use tower_response_cache::entry::{Content, Entry, Head, Id, Prepared, RunId};
 use tower_response_cache::key::{
     EPOCHS, Keep, Names, QueryLimits, ScopeTemplate, Space, normalize_path, normalize_query,
 };
@@ -122,6 +122,7 @@ fn entry_of<T>(size: usize, with: impl Fn(&Entry) -> T + 'static) -> impl Fn() -
         selection: None,
         content: Content::Response { status: StatusCode::OK, headers },
         body: Bytes::from(vec![b'x'; size]),
+        prepared: Prepared::default(),
     };
     move || with(&entry)
 }

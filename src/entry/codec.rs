@@ -22,7 +22,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use twox_hash::XxHash3_64;
 
-use super::{Content, DecodeError, Entry, Head, Id, field_code, varint};
+use super::{Content, DecodeError, Entry, Head, Id, Prepared, field_code, varint};
 
 const CHECKSUM: usize = 8;
 
@@ -95,6 +95,7 @@ impl Entry {
             selection,
             content,
             body,
+            prepared: Prepared::default(),
         })
     }
 

@@ -8,6 +8,7 @@ mod codec;
 mod error;
 mod field_code;
 mod head;
+mod prepared;
 mod stamp;
 mod stored;
 #[cfg(test)]
@@ -16,5 +17,7 @@ mod varint;
 
 pub use self::error::DecodeError;
 pub use self::head::Head;
+pub use self::prepared::Prepared;
+pub(crate) use self::prepared::Told;
 pub use self::stamp::{Generation, Id, Millis, RunId, Snapshot};
 pub use self::stored::{Content, Entry};

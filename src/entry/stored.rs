@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 
-use super::{Head, Id, Millis};
+use super::{Head, Id, Millis, Prepared};
 
 /// A stored response or value, with all that decides whether and how it may be served.
 ///
@@ -35,6 +35,8 @@ pub struct Entry {
     pub content: Content,
     /// The body of the response, or the encoded value.
     pub body: Bytes,
+    /// What hits have made of it while it is kept in this process: nothing yet, of a new one.
+    pub prepared: Prepared,
 }
 
 impl Entry {
@@ -71,4 +73,15 @@ pub enum Content {
     /// No content: it stands where a response would, and says by which request fields the responses
     /// of the key vary (RFC 9111 4.1). They are stored beside it, one for each selection.
     Varies(Vec<HeaderName>),
+}
+
+impl Content {
+    /// The status of a response; 200 for what is none.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Response { status, .. } => *status,
+            Self::Value | Self::Varies(_) => StatusCode::OK,
+        }
+    }
 }

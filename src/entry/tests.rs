@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use twox_hash::XxHash3_64;
 
-use super::{Content, DecodeError, Entry, Head, Id, RunId};
+use super::{Content, DecodeError, Entry, Head, Id, Prepared, RunId};
 
 fn an_id() -> impl Strategy<Value = Id> {
     (any::<u64>(), any::<[u8; 8]>()).prop_map(|(micros, nonce)| Id::mint(micros, nonce))
@@ -78,6 +78,7 @@ fn an_entry() -> impl Strategy<Value = Entry> {
             selection,
             content,
             body,
+            prepared: Prepared::default(),
         }
     })
 }
@@ -201,6 +202,7 @@ fn sample() -> Entry {
         selection: Some(*b"selection-digest"),
         content: Content::Response { status: StatusCode::OK, headers },
         body: Bytes::from_static(b"{\"hello\":\"world\"}"),
+        prepared: Prepared::default(),
     }
 }
 

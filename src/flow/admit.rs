@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, COOKIE, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
-    IF_UNMODIFIED_SINCE, RANGE,
+    AUTHORIZATION, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
@@ -20,9 +19,10 @@ use super::read::{Read, not_cached};
 use super::shared::{Attitude, Shared};
 use super::status;
 use super::step::Patience;
+use super::variant_text::{self, Raw, Text};
 use super::write::Write;
 use crate::body::ResponseBody;
-use crate::key::{Space, TenantId, encode};
+use crate::key::{Space, TenantId};
 use crate::policy::{CachedRoute, MAX_TTL, Params, Unreadable, Users, overrides_method};
 use crate::protocol::serve::request_control;
 use crate::protocol::{Fwd, Glance, RequestBypass};
@@ -186,19 +186,23 @@ pub(super) fn admit_read(
     if fields.is_ambiguous(&parts.uri) {
         return Err(Bypass::Ambiguous);
     }
-    let mut variant = String::with_capacity(64);
-    variant.push_str(route.method.as_str());
-    push_identity(route, parts, &fields, told, &mut variant, rfc9111)?;
-    push_headers(route, parts, fields, &mut variant);
-    if variant.len() > shared.settings.max_variant {
-        let digest = blake3::hash(variant.as_bytes()).to_hex();
-        variant = format!("{};@#{digest}", route.method);
-    }
-    let said = Said { index, whose: &whose, path, query: parts.uri.query(), variant: &variant };
+    let mut raw = Raw::begin();
+    variant_text::write(route, parts, fields, told, rfc9111, &mut raw)?;
+    let said = Said { index, whose: &whose, path, query: parts.uri.query(), beside: &raw.0 };
     let (names, search) = match shared.known_keys.get(&said) {
         Some(names) => (names, None),
-        None => key_of(shared, &said, &params.map_or_else(params_of, Ok)?)?,
+        None => {
+            let mut variant = Text::new(route.method.as_str());
+            variant_text::write(route, parts, fields, told, rfc9111, &mut variant)?;
+            let mut variant = variant.text;
+            if variant.len() > shared.settings.max_variant {
+                let digest = blake3::hash(variant.as_bytes()).to_hex();
+                variant = format!("{};@#{digest}", route.method);
+            }
+            key_of(shared, &said, &variant, &params.map_or_else(params_of, Ok)?)?
+        }
     };
+    raw.end();
     let ttl = match &route.ttl_with {
         None => route.ttl,
         Some(ttl_with) => ttl_with(parts).min(MAX_TTL),
@@ -257,98 +261,6 @@ fn wishes_of(fields: &Glance<'_>) -> Option<Box<HeaderMap>> {
         }
     }
     wishes
-}
-
-/// Adds the identity to the variant, and sees to it that no credentials go unmentioned.
-fn push_identity<'a>(
-    route: &CachedRoute,
-    parts: &'a Parts,
-    fields: &Glance<'_>,
-    params: &Params<'a>,
-    variant: &mut String,
-    rfc9111: bool,
-) -> Result<(), Bypass> {
-    match &route.users {
-        Some(Users::Same) => Ok(()),
-        Some(Users::Per(identity)) => {
-            let identity = identity.source().read(parts, params);
-            let text = identity.map_err(|why| match why {
-                Unreadable::Missing => Bypass::NoIdentity,
-                Unreadable::Malformed => Bypass::BadIdentity,
-            })?;
-            // The same bounds as a tenant's: what is too long to be one is not an id.
-            TenantId::check(&text).map_err(|_| Bypass::BadIdentity)?;
-            variant.push_str(";@=");
-            encode(text.as_bytes(), variant);
-            Ok(())
-        }
-        None => {
-            let carries = |name| fields.has(&name) && !route.keyed_headers.contains(&name);
-            // RFC 9111, section 3.5, lets the response say whether others may have it.
-            let ignores_authorization = route.refusals.ignore_authorization || rfc9111;
-            if carries(AUTHORIZATION) && !ignores_authorization {
-                return Err(Bypass::Authorization);
-            }
-            if carries(COOKIE) && !route.refusals.ignore_cookies {
-                return Err(Bypass::Cookie);
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Adds the declared request headers to the variant: `;name=value,value`, or `;name` for one that
-/// the request does not have.
-fn push_headers(route: &CachedRoute, parts: &Parts, fields: Glance<'_>, variant: &mut String) {
-    for name in &route.keyed_headers {
-        if *name == HOST {
-            push_host(parts, variant);
-        } else {
-            push_header(name, parts, variant);
-        }
-    }
-    if route.keyed_if_sent.has_host() {
-        push_host(parts, variant);
-    }
-    for name in route.keyed_if_sent.found(fields) {
-        push_header(name, parts, variant);
-    }
-}
-
-fn push_header(name: &HeaderName, parts: &Parts, variant: &mut String) {
-    variant.push(';');
-    variant.push_str(name.as_str());
-    let mut separator = '=';
-    for value in parts.headers.get_all(name) {
-        variant.push(separator);
-        separator = ',';
-        if *name == AUTHORIZATION || *name == COOKIE {
-            // Names of keys are for operators to read; these are not.
-            variant.push('#');
-            variant.push_str(&blake3::hash(value.as_bytes()).to_hex());
-        } else {
-            encode(value.as_bytes(), variant);
-        }
-    }
-}
-
-/// Adds the host that the request was sent to. Where the target names one (RFC 9112, section 3.2.2;
-/// HTTP/2's `:authority`), it counts, with its scheme, and a Host beside it is the same.
-fn push_host(parts: &Parts, variant: &mut String) {
-    let Some(authority) = parts.uri.authority() else {
-        // Sent twice it has no key.
-        if let Some(host) = parts.headers.get(HOST) {
-            variant.push_str(";host=");
-            encode(host.as_bytes(), variant);
-        }
-        return;
-    };
-    variant.push_str(";host=");
-    encode(authority.as_str().as_bytes(), variant);
-    if let Some(scheme) = parts.uri.scheme() {
-        variant.push_str(";@scheme=");
-        encode(scheme.as_str().as_bytes(), variant);
-    }
 }
 
 /// The space of the request's tenant, or why it has none.

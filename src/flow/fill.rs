@@ -12,7 +12,7 @@ use super::read::Read;
 use super::shared::Shared;
 use super::step::{after, step};
 use super::variants::Variant;
-use crate::entry::{Content, Entry, Millis, Snapshot};
+use crate::entry::{Content, Entry, Millis, Prepared, Snapshot};
 use crate::key::{Names, ScopeNames};
 use crate::store::{Filled, Refusal, Stamped, StoreError};
 use crate::telemetry::Stopwatch;
@@ -56,6 +56,7 @@ fn signpost(entry: &Entry, variant: &Variant) -> Entry {
         selection: None,
         content: Content::Varies(variant.fields.to_vec()),
         body: Bytes::new(),
+        prepared: Prepared::default(),
         ..entry.clone()
     }
 }

@@ -166,7 +166,7 @@ mod tests {
     use http::header::IF_NONE_MATCH;
 
     use super::*;
-    use crate::entry::{Head, Id, RunId};
+    use crate::entry::{Head, Id, Prepared, RunId};
 
     fn snapshot(micros: u64) -> Snapshot {
         let id = Id::mint(micros, [0; 8]);
@@ -189,6 +189,7 @@ mod tests {
             selection: None,
             content: Content::Response { status: StatusCode::OK, headers },
             body: Bytes::from_static(b"body"),
+            prepared: Prepared::default(),
         };
         let frame = Bytes::new();
         let entry = Arc::new(entry);

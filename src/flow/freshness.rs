@@ -153,7 +153,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
-    use crate::entry::{Head, RunId};
+    use crate::entry::{Head, Prepared, RunId};
 
     fn entry(fresh_until: Millis, stale: Millis, error: Millis) -> Entry {
         let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: Box::default(), fresh_until };
@@ -171,6 +171,7 @@ mod tests {
             selection: None,
             content: Content::Response { status: StatusCode::OK, headers },
             body: Bytes::new(),
+            prepared: Prepared::default(),
         }
     }
 

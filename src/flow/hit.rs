@@ -11,10 +11,10 @@ use super::read::Read;
 use super::shared::Shared;
 use super::status;
 use crate::body::ResponseBody;
-use crate::entry::{Content, Entry, Millis};
+use crate::entry::{Content, Entry, Millis, Told};
 use crate::protocol::conditional::{self, Precondition};
 use crate::protocol::range::{self, RangeAnswer};
-use crate::protocol::{CacheStatus, Outcome, age, http_date};
+use crate::protocol::{CacheStatus, HitStatus, Outcome, age, http_date};
 use crate::telemetry::Answered;
 
 /// How the client came by an entry.
@@ -75,43 +75,66 @@ pub(crate) fn respond_at<R: Body<Data = Bytes>>(
         shared.telemetry.answered(&read.route.telemetry, how, reason);
         shared.tenants.answered(read.names.space(), how);
     }
-    let (stored_at, stored_age, fresh_until) = (entry.stored_at, entry.age, entry.head.fresh_until);
+    // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
+    let old = age(entry.stored_at, entry.age, now);
+    let ttl = seconds_left(entry.head.fresh_until, now);
+    // Most hits differ from the one before in nothing.
+    let is_plain = served == Served::Hit && read.wishes.is_none() && !read.head;
+    // What nobody else has is taken to pieces.
+    let is_kept = is_plain && Arc::strong_count(&entry) > 1;
+    let by = shared.hit_status.as_ref().map_or(0, HitStatus::id);
+    let told = is_kept.then_some(Told { by, age: old, ttl });
+    if let Some(headers) = told.and_then(|told| entry.prepared.get(told)) {
+        let status = entry.content.status();
+        return assemble(status, headers, ResponseBody::whole(entry.body.clone()));
+    }
+    let kept = told.map(|told| (Arc::clone(&entry), told));
+    let date = entry.stored_at / 1000;
+    let date = date.saturating_sub(entry.age.into());
     let (status, headers, body) = parts_of(entry);
     let mut response = match &read.wishes {
         None => whole(read.head, status, headers, body),
         Some(wishes) => wished(read.head, wishes, status, headers, body),
     };
     let headers = response.headers_mut();
-    // RFC 9111, section 5.1: whatever is not straight from the origin says how old it is.
-    let old = age(stored_at, stored_age, now);
     headers.insert(AGE, HeaderValue::from(old));
     if !headers.contains_key(DATE) {
         // RFC 9110, section 6.6.1: or a server would put in today's, and take its age off twice. Only
         // now: to those who ask for what has changed since then, it is no date of a change.
-        headers.insert(DATE, http_date((stored_at / 1000).saturating_sub(stored_age.into())));
+        headers.insert(DATE, http_date(date));
     }
-    if let Some(name) = &shared.settings.cache_status {
-        let left =
-            i64::try_from(fresh_until).unwrap_or(i64::MAX) - i64::try_from(now).unwrap_or(i64::MAX);
-        let ttl = left.div_euclid(1000);
-        // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
-        let is_stale = matches!(served, Served::Stale | Served::Shed | Served::Failed(_));
-        let ttl = Some(if is_stale { ttl.min(-1) } else { ttl });
-        let outcome = match served {
-            Served::Hit | Served::Stale | Served::Shed | Served::Recalled => Outcome::Hit { ttl },
-            Served::Failed(status) => status::failed(status, ttl),
-            Served::Collapsed => status::collapsed(ttl),
-            Served::Confirmed => status::confirmed(read.reason, ttl),
-        };
-        let detail = (served == Served::Recalled).then_some("store-away");
-        let value = match (&shared.hit_status, outcome, detail) {
-            (Some(status), Outcome::Hit { ttl: Some(ttl) }, None) => status.to_value(ttl),
-            _ => CacheStatus { cache: name, outcome, detail }.to_value(),
-        };
-        // A map that can hold no more fields is left as it is.
-        let _ = headers.try_append(CACHE_STATUS, value);
+    append_status(shared, read, served, ttl, headers);
+    if let Some((entry, told)) = kept {
+        shared.prepared_heads.keep(&entry, told, headers);
     }
     response
+}
+
+/// For how many whole seconds what is fresh until then is so from `now`; below 0 if it is stale.
+fn seconds_left(fresh_until: Millis, now: Millis) -> i64 {
+    let signed = |moment| i64::try_from(moment).unwrap_or(i64::MAX);
+    (signed(fresh_until) - signed(now)).div_euclid(1000)
+}
+
+/// Appends the Cache-Status of what is served from an entry.
+fn append_status(shared: &Shared, read: &Read, served: Served, ttl: i64, headers: &mut HeaderMap) {
+    let Some(cache) = &shared.settings.cache_status else { return };
+    // Also in the very millisecond in which it became stale (RFC 9211, section 2.4).
+    let is_stale = matches!(served, Served::Stale | Served::Shed | Served::Failed(_));
+    let ttl = Some(if is_stale { ttl.min(-1) } else { ttl });
+    let outcome = match served {
+        Served::Hit | Served::Stale | Served::Shed | Served::Recalled => Outcome::Hit { ttl },
+        Served::Failed(status) => status::failed(status, ttl),
+        Served::Collapsed => status::collapsed(ttl),
+        Served::Confirmed => status::confirmed(read.reason, ttl),
+    };
+    let detail = (served == Served::Recalled).then_some("store-away");
+    let value = match (&shared.hit_status, outcome, detail) {
+        (Some(status), Outcome::Hit { ttl: Some(ttl) }, None) => status.to_value(ttl),
+        _ => CacheStatus { cache, outcome, detail }.to_value(),
+    };
+    // A map that can hold no more fields is left as it is.
+    let _ = headers.try_append(CACHE_STATUS, value);
 }
 
 /// What an entry holds: taken out of it if nobody else has it, copied if it is kept in this process.

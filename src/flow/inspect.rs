@@ -282,7 +282,7 @@ async fn judge(
     let own = names.space().prefix('g');
     let scopes = names.scopes().map(|name| name.strip_prefix(&own).unwrap_or("all tenants"));
     let mut stamps: Vec<Stamp> = scopes
-        .zip(entry.head.stamps.iter().zip(&found.generations))
+        .zip(entry.head.stamps.iter().zip(&*found.generations))
         .map(|(scope, (stamp, generation))| Stamp::of(scope, stamp, generation))
         .collect();
     let mut run = found.run;

@@ -22,8 +22,8 @@ pub(super) struct Said<'a> {
     /// The full path and the query, as they came.
     pub(super) path: &'a str,
     pub(super) query: Option<&'a str>,
-    /// Method, identity and header fields.
-    pub(super) variant: &'a str,
+    /// Identity and header fields.
+    pub(super) beside: &'a [u8],
 }
 
 /// Whose a request is.
@@ -45,14 +45,15 @@ impl Whose<'_> {
     }
 }
 
-/// Works a key out, and remembers it. Where responses say what of the query counts, its search comes
+/// Works a key out, and remembers it. `variant` is the text of what it says beside path and query. Where responses say what of the query counts, its search comes
 /// with it, and it is not remembered: it is not the last word.
 pub(super) fn key_of(
     shared: &Shared,
     said: &Said<'_>,
+    variant: &str,
     params: &Params<'_>,
 ) -> Result<(Arc<Names>, Option<Box<Search>>), Bypass> {
-    let &Said { index, whose, path, query, variant } = said;
+    let &Said { index, whose, path, query, .. } = said;
     let (rules, settings) = (&shared.rules, &shared.settings);
     let route = &rules.routes[index];
     let mut normal = String::with_capacity(path.len());

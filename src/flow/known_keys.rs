@@ -60,17 +60,17 @@ impl Default for KnownKeys {
 
 /// The texts of a [`Said`], borrowed or kept: equal, and of one hash, if all parts are.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Parts<T> {
+struct Parts<T, B> {
     index: usize,
     /// `None` on a route without tenants.
     tenant: Option<T>,
     path: T,
     query: Option<T>,
-    variant: T,
+    beside: B,
 }
 
-type Texts<'a> = Parts<&'a str>;
-type Asked = Parts<Box<str>>;
+type Texts<'a> = Parts<&'a str, &'a [u8]>;
+type Asked = Parts<Box<str>, Box<[u8]>>;
 
 impl<'a> Texts<'a> {
     /// `None` of somebody who looks at another's key.
@@ -80,8 +80,8 @@ impl<'a> Texts<'a> {
             Whose::Tenant(tenant) => Some(&**tenant),
             Whose::Space(_) => return None,
         };
-        let &Said { index, path, query, variant, .. } = said;
-        Some(Self { index, tenant, path, query, variant })
+        let &Said { index, path, query, beside, .. } = said;
+        Some(Self { index, tenant, path, query, beside })
     }
 
     fn to_owned(&self) -> Asked {
@@ -90,19 +90,19 @@ impl<'a> Texts<'a> {
             tenant: self.tenant.map(Box::from),
             path: self.path.into(),
             query: self.query.map(Box::from),
-            variant: self.variant.into(),
+            beside: self.beside.into(),
         }
     }
 }
 
-impl<T: AsRef<str>> Parts<T> {
+impl<T: AsRef<str>, B: AsRef<[u8]>> Parts<T, B> {
     fn length(&self) -> usize {
         let length = |text: Option<&T>| text.map_or(0, |text| text.as_ref().len());
-        let Self { tenant, path, query, variant, .. } = self;
+        let Self { tenant, path, query, beside, .. } = self;
         length(tenant.as_ref())
             + length(Some(path))
             + length(query.as_ref())
-            + length(Some(variant))
+            + beside.as_ref().len()
     }
 }
 
@@ -112,7 +112,7 @@ impl Equivalent<Asked> for Texts<'_> {
             && self.path == &*kept.path
             && self.tenant == kept.tenant.as_deref()
             && self.query == kept.query.as_deref()
-            && self.variant == &*kept.variant
+            && self.beside == &*kept.beside
     }
 }
 
@@ -139,9 +139,9 @@ mod tests {
 
     fn said<'a>(
         whose: &'a Whose<'a>,
-        (index, path, query, variant): (usize, &'a str, Option<&'a str>, &'a str),
+        (index, path, query, beside): (usize, &'a str, Option<&'a str>, &'a str),
     ) -> Said<'a> {
-        Said { index, whose, path, query, variant }
+        Said { index, whose, path, query, beside: beside.as_bytes() }
     }
 
     fn names(text: &str) -> Arc<Names> {
@@ -192,7 +192,7 @@ mod tests {
                 tenant: other.tenant.as_deref(),
                 path: &other.path,
                 query: other.query.as_deref(),
-                variant: &other.variant,
+                beside: &other.beside,
             };
             prop_assert_eq!(borrowed.equivalent(&one), one == other);
             let hasher = RandomState::default();
@@ -208,7 +208,10 @@ mod tests {
         let some = || "[a/]{0,2}".prop_map(String::into_boxed_str);
         let maybe = || proptest::option::of(some());
         (0..2_usize, maybe(), some(), maybe(), some()).prop_map(
-            |(index, tenant, path, query, variant)| Parts { index, tenant, path, query, variant },
+            |(index, tenant, path, query, beside)| {
+                let beside = beside.into_boxed_bytes();
+                Parts { index, tenant, path, query, beside }
+            },
         )
     }
 }

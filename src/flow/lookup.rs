@@ -197,7 +197,7 @@ async fn groups_hold(shared: &Shared, read: &mut Read, entry: &Entry) -> Result<
         && entry
             .tags
             .iter()
-            .zip(&found.generations)
+            .zip(&*found.generations)
             .all(|((_, stamp), generation)| generation.current().as_ref() == Some(stamp));
     Ok(hold)
 }

@@ -5,6 +5,7 @@
 //! | `matching` | which route |
 //! | `admit`, `admit_write` | which tenant, which key, which scopes; or why not |
 //! | `keying`, `known_keys` | its names, worked out or remembered |
+//! | `variant_text` | what of it stands beside path and query |
 //! | `content` | a request's content, where it is part of the key |
 //! | `read` | the order of the steps of a read |
 //! | `origin` | the service inside, and what a request still has for it |
@@ -12,7 +13,7 @@
 //! | `variants` | which of the key's variants, where responses vary |
 //! | `search`, `spelling` | which part of a query counts, and how it was spelled |
 //! | `freshness` | whether an entry may still answer |
-//! | `hit` | an entry becomes a response |
+//! | `hit`, `prepared_heads` | an entry becomes a response |
 //! | `step`, `breaker` | each step of the store has a time limit, and is not taken while the store is away |
 //! | `coalesce` | one run for all who miss together: flights here, leases across instances |
 //! | `flights`, `joined` | who waits for whom, and what becomes of who has waited |
@@ -59,6 +60,7 @@ mod matching;
 mod origin;
 mod pipe;
 mod plan;
+mod prepared_heads;
 mod read;
 mod read_ahead;
 mod run;
@@ -71,6 +73,7 @@ mod step;
 mod uncacheable;
 #[cfg(feature = "data")]
 pub(crate) mod value;
+mod variant_text;
 mod variants;
 mod write;
 

@@ -13,7 +13,7 @@ use super::read::Read;
 use super::shared::{Attitude, Shared};
 use super::step::millis;
 use super::variants::Variant;
-use crate::entry::{Content, Entry, Head, Id, Millis, RunId};
+use crate::entry::{Content, Entry, Head, Id, Millis, Prepared, RunId};
 use crate::key::Names;
 use crate::policy::{Etag, MAX_TTL, ResponseGroups, ResponseTtl, Users};
 use crate::protocol::freshness::{ResponseHead, corrected_initial_age, freshness_lifetime};
@@ -186,6 +186,7 @@ impl Plan {
             selection,
             content: Content::Response { status: parts.status, headers },
             body,
+            prepared: Prepared::default(),
         })
     }
 

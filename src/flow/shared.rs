@@ -14,6 +14,7 @@ use super::capacity::Capacity;
 use super::flights::Flights;
 use super::invalidation::Dirty;
 use super::known_keys::KnownKeys;
+use super::prepared_heads::PreparedHeads;
 use super::read_ahead::ReadAhead;
 use super::search::Searches;
 use super::step::Gate;
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) variants: Variants,
     pub(crate) searches: Searches,
     pub(super) known_keys: KnownKeys,
+    pub(super) prepared_heads: PreparedHeads,
     pub(crate) uncacheables: Uncacheables,
     pub(crate) dirty: Dirty,
     /// Who may have what is too large removed.
@@ -233,6 +235,7 @@ impl Shared {
             variants: Variants::default(),
             searches: Searches::default(),
             known_keys: KnownKeys::default(),
+            prepared_heads: PreparedHeads::default(),
             uncacheables: Uncacheables::default(),
             dirty: Dirty::default(),
             trims: Arc::new(Semaphore::new(1)),

@@ -20,7 +20,7 @@ use super::run::Run;
 use super::shared::Shared;
 use super::step::{Patience, after, millis, step};
 use super::{fill, run};
-use crate::entry::{Content, Entry, Head, RunId};
+use crate::entry::{Content, Entry, Head, Prepared, RunId};
 use crate::key::{Names, ScopeNames};
 use crate::protocol::Fwd;
 use crate::store::{Filled, Miss as StoreMiss, MissRequest, Mode, Refusal, StoreError};
@@ -298,6 +298,7 @@ fn planned(
         selection: None,
         content: Content::Value,
         body: json,
+        prepared: Prepared::default(),
     };
     (Plan::of_value(now, fresh_until), entry)
 }

@@ -1,6 +1,8 @@
 //! Everything that one key is called in a store.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::OnceLock;
 
 use smallvec::SmallVec;
 use twox_hash::XxHash3_64;
@@ -22,7 +24,13 @@ pub struct Names {
     ends: SmallVec<[usize; 8]>,
     all_tenants: bool,
     configured: Configured,
+    digests: Digests,
 }
+
+/// The digests of the names, once somebody has asked for them: those of a key that is remembered are asked
+/// for by each of its requests. Whatever changes the names forgets them.
+#[derive(Default)]
+struct Digests(OnceLock<(u64, [u8; 8])>);
 
 impl Names {
     /// The names of the key `text` in `space`. `variant` is the method and whatever else tells
@@ -52,7 +60,16 @@ impl Names {
         push_number(epoch, &mut buffer);
         ends.push(buffer.len());
         let configured = Configured::default();
-        Self { space: space.clone(), buffer, text: start, ends, all_tenants: false, configured }
+        let digests = Digests::default();
+        Self {
+            space: space.clone(),
+            buffer,
+            text: start,
+            ends,
+            all_tenants: false,
+            configured,
+            digests,
+        }
     }
 
     /// The names of another key with the same epoch and scopes: `more` is added to the variant, and
@@ -65,7 +82,8 @@ impl Names {
         let start = self.text + more.len();
         let end = start + text.len();
         let ends = self.ends.iter().map(|was| was - self.ends[0] + end).collect();
-        Self { space: self.space.clone(), buffer, text: start, ends, ..*self }
+        let (space, digests) = (self.space.clone(), Digests::default());
+        Self { space, buffer, text: start, ends, digests, ..*self }
     }
 
     /// The names of one of the key's variants: the same but for the entry and its lease.
@@ -85,6 +103,7 @@ impl Names {
     /// Adds to the variant, which is then that of another entry. `more` must not contain a space.
     pub fn extend_variant(&mut self, more: &str) {
         debug_assert!(!more.contains(' '));
+        self.digests = Digests::default();
         self.buffer.insert_str(self.text - 1, more);
         self.text += more.len();
         self.ends.iter_mut().for_each(|end| *end += more.len());
@@ -93,6 +112,7 @@ impl Names {
     /// Adds the scope of the tenant with this text.
     pub fn push_scope(&mut self, text: &str) {
         debug_assert!(!self.all_tenants, "the scope of all tenants is the last");
+        self.digests = Digests::default();
         if self.space.is_spread() {
             self.space.push('g', None, &mut self.buffer);
         } else {
@@ -106,6 +126,7 @@ impl Names {
 
     /// Adds the scope of all tenants, after every other.
     pub fn push_all_tenants(&mut self) {
+        self.digests = Digests::default();
         self.buffer.push_str(self.space.namespace());
         self.buffer.push_str(":a:all");
         self.ends.push(self.buffer.len());
@@ -114,6 +135,7 @@ impl Names {
 
     /// Says by which configuration these names were made.
     pub fn set_configured(&mut self, configured: Configured) {
+        self.digests = Digests::default();
         self.configured = configured;
     }
 
@@ -195,6 +217,23 @@ impl Names {
     /// not believed.
     #[must_use]
     pub fn scopes_digest(&self) -> [u8; 8] {
+        self.digests().1
+    }
+
+    /// A digest of the entry's name. An entry repeats it, so that a reply meant for another key
+    /// is recognised.
+    #[must_use]
+    pub fn entry_digest(&self) -> u64 {
+        self.digests().0
+    }
+
+    fn digests(&self) -> &(u64, [u8; 8]) {
+        self.digests
+            .0
+            .get_or_init(|| (XxHash3_64::oneshot(self.entry().as_bytes()), self.digest_of_scopes()))
+    }
+
+    fn digest_of_scopes(&self) -> [u8; 8] {
         // The seed holds where each name ends, so that no two lists run together.
         let start = self.ends[1];
         let seed = self.ends[1..].iter().fold(self.configured.layout, |seed: u64, end| {
@@ -203,17 +242,30 @@ impl Names {
         XxHash3_64::oneshot_with_seed(seed, &self.buffer.as_bytes()[start..]).to_be_bytes()
     }
 
-    /// A digest of the entry's name. An entry repeats it, so that a reply meant for another key
-    /// is recognised.
-    #[must_use]
-    pub fn entry_digest(&self) -> u64 {
-        XxHash3_64::oneshot(self.entry().as_bytes())
-    }
-
     fn renamed(&self, name: &str, letter: char) -> String {
         let at = self.space.namespace().len() + 1;
         format!("{}{letter}{}", &name[..at], &name[at + 1..])
     }
+}
+
+impl Clone for Digests {
+    /// Most clones are changed next.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Digests {
+    /// They follow from the rest.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Digests {}
+
+impl Hash for Digests {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl fmt::Debug for Names {
@@ -265,6 +317,32 @@ mod tests {
         let of_nobody = Names::new(&nobody, "GET", "/");
         assert!(of_nobody.in_transit(0).starts_with("gym:w:{!:"), "{of_nobody:?}");
         assert_eq!(nobody.key_of(of_nobody.entry()), Some("GET /"));
+    }
+
+    #[test]
+    fn digests_are_of_the_names_as_they_are_now() {
+        let space = Space::new(&"gym".into(), "4");
+        let mut names = Names::new(&space, "GET", "/users/42");
+        let configured = Configured { layout: 7, fingerprint: None };
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Names));
+        let changes: [Change<'_>; 6] = [
+            ("nothing yet", &|_| ()),
+            ("a scope", &|names| names.push_scope("path:/users/42")),
+            ("all tenants", &|names| names.push_all_tenants()),
+            ("a configuration", &|names| names.set_configured(configured)),
+            ("a variant", &|names| names.extend_variant(";a=1")),
+            ("a spelling", &|names| *names = names.respelled(";@s", "/users/43")),
+        ];
+        let mut before = Vec::new();
+        for (what, change) in changes {
+            change(&mut names);
+            let asked = (names.entry_digest(), names.scopes_digest());
+            assert!(!before.contains(&asked), "{what}");
+            assert_eq!(asked.0, XxHash3_64::oneshot(names.entry().as_bytes()), "{what}");
+            assert_eq!(asked.1, names.digest_of_scopes(), "{what}");
+            assert_eq!(names.clone().entry_digest(), asked.0, "{what}");
+            before.push(asked);
+        }
     }
 
     proptest! {

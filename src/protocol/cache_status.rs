@@ -1,5 +1,7 @@
 //! The `Cache-Status` field (RFC 9211): what the cache did for one request.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use http::header::CACHE_STATUS;
 use http::{HeaderMap, HeaderValue};
 
@@ -146,23 +148,32 @@ impl CacheStatus<'_> {
 
 /// The field value of most hits: all of it but the number is the same each time.
 #[derive(Debug)]
-pub(crate) struct HitStatus(Box<[u8]>);
+pub(crate) struct HitStatus {
+    before_ttl: Box<[u8]>,
+    id: u64,
+}
 
 impl HitStatus {
     /// That of the cache with this name.
     pub(crate) fn new(cache: &str) -> Self {
+        static MADE: AtomicU64 = AtomicU64::new(1);
         let mut text = Vec::new();
         CacheStatus { cache, outcome: Outcome::Hit { ttl: None }, detail: None }
             .write(&mut |part| text.extend_from_slice(part));
-        Self(text.into())
+        Self { before_ttl: text.into(), id: MADE.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// A number above 0 that no other one of this process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     /// The value for a hit that is fresh for so many seconds, as [`CacheStatus::to_value`] has it.
     pub(crate) fn to_value(&self, ttl: i64) -> HeaderValue {
-        let mut length = self.0.len();
+        let mut length = self.before_ttl.len();
         put_number(TTL, Some(ttl), &mut |part| length += part.len());
         let mut text = Vec::with_capacity(length);
-        text.extend_from_slice(&self.0);
+        text.extend_from_slice(&self.before_ttl);
         put_number(TTL, Some(ttl), &mut |part| text.extend_from_slice(part));
         HeaderValue::from_maybe_shared(bytes::Bytes::from(text))
             .unwrap_or_else(|_| HeaderValue::from_static("?"))

@@ -1,6 +1,7 @@
 //! Which fields a message has, at one look.
 
-use http::{HeaderMap, HeaderName};
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The fields of a message, and a mark for each name.
 ///
@@ -10,13 +11,28 @@ use http::{HeaderMap, HeaderName};
 pub(crate) struct Glance<'a> {
     pub(crate) headers: &'a HeaderMap,
     marks: u64,
+    /// The first Host, which almost every request is asked for twice.
+    host: Option<&'a HeaderValue>,
+    has_more_hosts: bool,
 }
 
 impl<'a> Glance<'a> {
     /// Looks at each of the fields once.
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
-        let marks = headers.keys().fold(0, |marks, name| marks | mark(name));
-        Self { headers, marks }
+        let mut glance = Self { headers, marks: 0, host: None, has_more_hosts: false };
+        for (name, value) in headers {
+            glance.marks |= mark(name);
+            if *name == HOST {
+                glance.has_more_hosts = glance.host.is_some();
+                glance.host.get_or_insert(value);
+            }
+        }
+        glance
+    }
+
+    /// The first Host, and whether there is another.
+    pub(crate) fn host(&self) -> (Option<&'a HeaderValue>, bool) {
+        (self.host, self.has_more_hosts)
     }
 
     /// Whether the field is there.

@@ -1,7 +1,7 @@
 //! Requests that a cache leaves alone, and those that carry an identity.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method, Uri};
@@ -78,7 +78,21 @@ impl Glance<'_> {
 
     /// [`is_ambiguous`].
     pub(crate) fn is_ambiguous(&self, target: &Uri) -> bool {
-        has_other_host(target, self.headers) || self.has(&CONTENT_LENGTH) && self.has_two_ends()
+        self.has_other_host(target) || self.has(&CONTENT_LENGTH) && self.has_two_ends()
+    }
+
+    fn has_other_host(&self, target: &Uri) -> bool {
+        let (host, has_more) = self.host();
+        let other_host = match (target.authority(), host) {
+            // RFC 9112 3.2: what is sent in both is the same, but for who asks.
+            (Some(authority), Some(host)) => {
+                let named = authority.as_str();
+                named.rsplit_once('@').map_or(named, |(_, named)| named).as_bytes()
+                    != host.as_bytes()
+            }
+            _ => false,
+        };
+        other_host || has_more
     }
 
     fn has_two_ends(&self) -> bool {
@@ -107,20 +121,6 @@ impl Glance<'_> {
         let precondition = self.has(&IF_MATCH) || self.has(&IF_UNMODIFIED_SINCE);
         precondition.then_some(RequestBypass::Precondition)
     }
-}
-
-fn has_other_host(target: &Uri, headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = hosts.next();
-    let other_host = match (target.authority(), host) {
-        // RFC 9112 3.2: what is sent in both is the same, but for who asks.
-        (Some(authority), Some(host)) => {
-            let named = authority.as_str();
-            named.rsplit_once('@').map_or(named, |(_, named)| named).as_bytes() != host.as_bytes()
-        }
-        _ => false,
-    };
-    other_host || hosts.next().is_some()
 }
 
 /// What in a request tells who asks.

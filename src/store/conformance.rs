@@ -230,7 +230,7 @@ impl<'a> Bench<'a> {
     }
 
     async fn generations(&self, names: &Names) -> Vec<Generation> {
-        self.lookup(names).await.generations
+        self.lookup(names).await.generations.to_vec()
     }
 
     /// Whether a lookup finds an entry whose stamps are the generations in force.

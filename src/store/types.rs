@@ -20,8 +20,8 @@ pub struct Found {
     /// What they say, if the store keeps that in this process beside them: it is believed without
     /// another look at the bytes.
     pub decoded: Option<Arc<Entry>>,
-    /// One for each scope, in the order of the names.
-    pub generations: Vec<Generation>,
+    /// One for each scope, in the order of the names. Shared: what is kept in this process is found often.
+    pub generations: Arc<[Generation]>,
     /// The key's epoch.
     pub epoch: Option<Id>,
     /// The run that answered.
@@ -38,10 +38,11 @@ impl Found {
     #[must_use]
     pub fn new(
         entry: Option<Bytes>,
-        generations: Vec<Generation>,
+        generations: impl Into<Arc<[Generation]>>,
         epoch: Option<Id>,
         run: RunId,
     ) -> Self {
+        let generations = generations.into();
         Self { entry, decoded: None, generations, epoch, run, source: 0, near: false }
     }
 

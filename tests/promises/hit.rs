@@ -1,14 +1,17 @@
 //! What a hit is, and what it is not.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::app::{App, gym_cache, request};
+use crate::support::app::{App, Source, gym_cache, request};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Router};
-use tower_response_cache::{Cache, ResponseTtl, Route, Tenant};
+use tower_response_cache::clock::Clock;
+use tower_response_cache::{Cache, MemoryStore, ResponseTtl, Route, Store, Tenant};
 
 on_each_store! {
     async fn the_second_request_is_a_hit_with_the_same_bytes(backend: Backend) {
@@ -188,4 +191,57 @@ on_each_store! {
         *foreign.body_mut() = Body::from("x");
         assert!(!app.send(foreign).await.headers.contains_key("cache-status"));
     }
+}
+
+/// A clock that stands still until it is turned.
+#[derive(Debug)]
+struct Stopped(AtomicU64);
+
+impl Stopped {
+    fn turn(&self, by: Duration) {
+        self.0.fetch_add(u64::try_from(by.as_micros()).unwrap(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for Stopped {
+    fn micros(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn each_second_has_its_own_age_and_each_cache_its_own_name() {
+    let clock = Arc::new(Stopped(AtomicU64::new(1_900_000_000_000_000)));
+    let store: Arc<dyn Store> =
+        Arc::new(MemoryStore::with_clock(1 << 20, Arc::clone(&clock) as Arc<dyn Clock>));
+    let source = Source::default();
+    source.put("4", "42", "Ada");
+    // Two caches of one application, as before and after it was renamed.
+    let app = |name| App::with(gym_cache(Arc::clone(&store)).cache_status(name), source.clone());
+    let (old, new) = (app("old"), app("new"));
+    old.warm("4", "/users/42").await;
+    for second in [0_i64, 1, 2, 10] {
+        let mut heads = Vec::new();
+        // By turns, so that whatever one leaves with the entry is there for the other.
+        for turn in 0..8 {
+            let (app, name) = if turn % 2 == 0 { (&old, "old") } else { (&new, "new") };
+            // Some of them whole, some not: these are made of the same entry.
+            let method = if turn % 3 == 2 { Method::HEAD } else { Method::GET };
+            let answer = app.send(request(method, "4", "/users/42")).await;
+            assert_eq!(answer.headers[header::AGE], second.to_string());
+            let left = 300 - second;
+            assert_eq!(answer.cache_status(), format!("{name}; hit; ttl={left}"));
+            let mut head = answer.headers;
+            head.remove("cache-status");
+            heads.push(head);
+        }
+        assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
+        clock.turn(Duration::from_secs(if second == 2 { 8 } else { 1 }));
+    }
+    assert_eq!(source.runs(), 1);
+    // What one answer's reader does to its head is nobody else's.
+    let get = async || old.open(request(Method::GET, "4", "/users/42")).await;
+    get().await;
+    get().await.headers_mut().insert("x-seen", "yes".parse().unwrap());
+    assert!(!get().await.headers().contains_key("x-seen"));
 }

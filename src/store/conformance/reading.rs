@@ -52,7 +52,7 @@ pub async fn lookup_of_the_unknown_is_empty(store: &dyn Store) {
     for _ in 0..2 {
         let found = bench.lookup(&names).await;
         assert_eq!(found.entry, None);
-        assert_eq!(found.generations, [Generation::Missing; 2]);
+        assert_eq!(*found.generations, [Generation::Missing; 2]);
         assert_eq!(found.epoch, None);
         assert_eq!(found.snapshot(), None);
     }

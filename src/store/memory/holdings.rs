@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 
 use super::Entries;
+use super::standing::Standing;
 use crate::entry::{Entry, Millis};
 
 /// An entry as it is kept.
@@ -15,15 +16,28 @@ use crate::entry::{Entry, Millis};
 /// an entry costs one reference; what is read has been of use, which a clone leaves word of.
 #[derive(Debug)]
 pub(super) struct Kept {
-    pub(super) frame: Bytes,
-    /// What it says, if it is an entry.
-    pub(super) entry: Option<Arc<Entry>>,
+    pub(super) held: Arc<Held>,
     pub(super) until: Millis,
     /// Whether it has been read since it was last thought of giving it up.
     used: AtomicBool,
     bytes: u64,
     /// `None` in a clone.
     charge: Option<Arc<Charge>>,
+}
+
+/// What is kept of an entry, for all who have found it.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) frame: Bytes,
+    /// What it says, if it is an entry.
+    pub(super) entry: Option<Arc<Entry>>,
+    pub(super) standing: Standing,
+}
+
+impl Held {
+    pub(super) fn new(frame: Bytes, entry: Option<Arc<Entry>>) -> Arc<Self> {
+        Arc::new(Self { frame, entry, standing: Standing::default() })
+    }
 }
 
 impl Kept {
@@ -43,8 +57,8 @@ impl Clone for Kept {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        let (frame, entry) = (self.frame.clone(), self.entry.clone());
-        Self { frame, entry, used: AtomicBool::new(false), charge: None, ..*self }
+        let held = Arc::clone(&self.held);
+        Self { held, used: AtomicBool::new(false), charge: None, ..*self }
     }
 }
 
@@ -127,7 +141,7 @@ impl Holdings {
     pub(super) fn put(
         &mut self,
         name: &str,
-        (frame, entry, until): (Bytes, Option<Arc<Entry>>, Millis),
+        (held, until): (Arc<Held>, Millis),
         bytes: u64,
         room: Room<'_>,
     ) -> bool {
@@ -135,7 +149,7 @@ impl Holdings {
         let charge = Charge::new(bytes, &self.account, &room.shelves[room.at]);
         let weak = Arc::downgrade(&charge);
         let used = AtomicBool::new(false);
-        let kept = Kept { frame, entry, until, used, bytes, charge: Some(charge) };
+        let kept = Kept { held, until, used, bytes, charge: Some(charge) };
         room.entries.insert(Arc::clone(&name), kept);
         let is_there = weak.strong_count() > 0;
         if is_there {

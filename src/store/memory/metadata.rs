@@ -4,6 +4,8 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use foldhash::quality::RandomState;
 
@@ -48,6 +50,41 @@ pub(super) struct Scopes {
     /// What the generations' names and slots take, in bytes.
     weight: usize,
     sweep_at: usize,
+    moves: Moves,
+}
+
+/// Counts whatever makes another answer of what was looked at, under the lock of what is looked at: who
+/// finds it as it was knows the answer, and needs no lock.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Moves(Arc<AtomicU64>);
+
+impl Moves {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// The counter, and what it says now.
+    pub(super) fn counted(&self) -> (Self, u64) {
+        (self.clone(), self.count())
+    }
+
+    fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What was looked at, and until when it stays as it is if nothing moves.
+pub(super) struct Look {
+    pub(super) generations: Vec<Generation>,
+    pub(super) epoch: Option<Id>,
+    pub(super) until: Millis,
+}
+
+impl Look {
+    /// Where nothing is known.
+    pub(super) fn of_nothing(scopes: usize) -> Self {
+        Self { generations: vec![Generation::Missing; scopes], epoch: None, until: Millis::MAX }
+    }
 }
 
 /// What the maps need for a generation beside its name, roughly.
@@ -55,10 +92,20 @@ const SLOT: usize = 160;
 
 impl Scopes {
     pub(super) fn generation(&self, name: &str, now: Millis) -> Generation {
+        self.generation_until(name, now).0
+    }
+
+    /// The generation, and until when it stays if nothing moves it.
+    pub(super) fn generation_until(&self, name: &str, now: Millis) -> (Generation, Millis) {
         match self.generations.get(name) {
-            Some(kept) if kept.until > now => kept.value,
-            _ => Generation::Missing,
+            Some(kept) if kept.until > now => (kept.value, kept.until),
+            _ => (Generation::Missing, Millis::MAX),
         }
+    }
+
+    /// The count of its moves.
+    pub(super) fn moves(&self) -> &Moves {
+        &self.moves
     }
 
     /// The generation, created if it is missing: closed if the scope has live tokens.
@@ -98,6 +145,7 @@ impl Scopes {
         let Some(kept) = self.generations.get_mut(name).filter(|kept| kept.until > now) else {
             return false;
         };
+        self.moves.advance();
         if let Generation::Open { current, behind } = kept.value {
             kept.value = match mode {
                 Mode::Hard => fresh(mint.id()),
@@ -163,6 +211,7 @@ impl Scopes {
     }
 
     fn put(&mut self, name: &str, generation: Timed<Generation>) {
+        self.moves.advance();
         if self.generations.insert(name.into(), generation).is_none() {
             self.weight += name.len() + SLOT;
         }
@@ -171,6 +220,7 @@ impl Scopes {
     /// Forgets half of the open generations: what was stored under them is not valid any more.
     /// Closed ones stay, since somebody is writing.
     fn shed(&mut self) {
+        self.moves.advance();
         self.generations.retain(|_, kept| kept.value == Generation::Closed || fastrand::bool());
         self.weigh();
     }
@@ -215,6 +265,7 @@ impl Tenant {
     /// Forgets what has expired, and half of what can be forgotten. Answers whether nothing is
     /// left.
     pub(super) fn shed(&mut self, now: Millis) -> bool {
+        // Which counts as a move of all that is forgotten here.
         self.scopes.shed();
         // A lost epoch refuses the fills under way, a lost lease costs a run.
         self.epochs.retain(|_, _| fastrand::bool());
@@ -228,10 +279,21 @@ impl Tenant {
         scopes: impl Iterator<Item = &'a str>,
         epoch: &str,
         now: Millis,
-    ) -> (Vec<Generation>, Option<Id>) {
-        let generations = scopes.map(|name| self.scopes.generation(name, now)).collect();
-        let epoch = self.epochs.get(epoch).filter(|kept| kept.until > now).map(|kept| kept.value);
-        (generations, epoch)
+    ) -> Look {
+        let epoch = self.epochs.get(epoch).filter(|kept| kept.until > now);
+        let mut first = epoch.map_or(Millis::MAX, |kept| kept.until);
+        let generations = scopes.map(|name| {
+            let (generation, until) = self.scopes.generation_until(name, now);
+            first = first.min(until);
+            generation
+        });
+        let generations = generations.collect();
+        Look { generations, epoch: epoch.map(|kept| kept.value), until: first }
+    }
+
+    /// The count of what moves its generations and its epochs.
+    pub(super) fn moves(&self) -> &Moves {
+        self.scopes.moves()
     }
 
     pub(super) fn open_epoch(
@@ -246,6 +308,7 @@ impl Tenant {
             kept.value
         } else {
             let value = mint.id();
+            self.moves().advance();
             self.epochs.insert(name.into(), Timed { value, until: now + keep });
             value
         }
@@ -273,12 +336,14 @@ impl Tenant {
     }
 
     pub(super) fn move_epoch(&mut self, name: &str, mint: &Minter) {
+        self.moves().advance();
         if let Some(kept) = self.epochs.get_mut(name) {
             kept.value = mint.id();
         }
     }
 
     pub(super) fn move_epochs(&mut self, mint: &Minter) {
+        self.moves().advance();
         self.epochs.values_mut().for_each(|kept| kept.value = mint.id());
     }
 

@@ -2,6 +2,7 @@
 
 mod holdings;
 mod metadata;
+mod standing;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,7 @@ use parking_lot::RwLock;
 use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache as Map, DefaultLifecycle};
 
-use self::holdings::{Kept, Room, Share, Shelf};
+use self::holdings::{Held, Kept, Room, Share, Shelf};
 use self::metadata::{Minter, Scopes, Tenant};
 use super::types::nonce;
 use super::{
@@ -235,20 +236,19 @@ impl MemoryStore {
         &self,
         tenant: &mut Tenant,
         name: &str,
-        (frame, entry): (Bytes, Option<Arc<Entry>>),
+        held: Arc<Held>,
         until: Millis,
         now: Millis,
     ) -> bool {
         let holdings = &mut tenant.holdings;
-        let bytes = weight(name, &frame, entry.as_deref());
+        let bytes = weight(name, &held);
         let room = Room {
             entries: &self.entries,
             shelves: &self.shelves,
             at: self.entries.shard_index(name),
             share: self.share,
         };
-        holdings.make_room(name, bytes, room, now)
-            && holdings.put(name, (frame, entry, until), bytes, room)
+        holdings.make_room(name, bytes, room, now) && holdings.put(name, (held, until), bytes, room)
     }
 
     fn note_others(&self, others: bool) {
@@ -428,7 +428,7 @@ impl Store for MemoryStore {
     }
 
     fn discard<'a>(&'a self, names: &'a Names, seen: &'a Bytes) -> StoreFuture<'a, bool> {
-        let removed = self.entries.remove_if(names.entry(), |kept| kept.frame == *seen);
+        let removed = self.entries.remove_if(names.entry(), |kept| kept.held.frame == *seen);
         StoreFuture::ready(Ok(removed.is_some()))
     }
 
@@ -470,10 +470,11 @@ const TENANT_WEIGHT: usize = 512;
 
 type Entries = Map<Arc<str>, Kept, Weighter, RandomState>;
 
-fn weight(name: &str, frame: &[u8], entry: Option<&Entry>) -> u64 {
-    // What the map and the tenant's queue need for an entry, roughly.
-    const SLOT: usize = 256;
-    (name.len() + frame.len() + SLOT + entry.map_or(0, Entry::overhead)) as u64
+fn weight(name: &str, held: &Held) -> u64 {
+    // What the map and the tenant's queue need for an entry, and what is remembered of its scopes, roughly.
+    const SLOT: usize = 512;
+    let decoded = held.entry.as_deref().map_or(0, Entry::overhead);
+    (name.len() + held.frame.len() + SLOT + decoded) as u64
 }
 
 #[derive(Clone)]

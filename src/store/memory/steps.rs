@@ -6,8 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::MemoryStore;
-use super::metadata::FillCheck;
-use crate::entry::{Entry, Generation, Head, Millis, Snapshot};
+use super::holdings::Held;
+use super::metadata::{FillCheck, Look};
+use super::standing::Stood;
+use crate::entry::{Entry, Generation, Head, Id, Millis, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 use crate::store::{
     Filled, Found, Generations, KeyPage, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoredKey,
@@ -21,16 +23,52 @@ impl MemoryStore {
 
     pub(super) fn do_lookup(&self, names: &Names) -> Found {
         let now = self.clock.millis();
-        let entry = self.entry(names.entry(), now);
+        let held = self.entry(names.entry(), now).map(|kept| kept.held);
+        let scopes = names.scopes_digest();
+        let stood = held.as_ref().and_then(|held| held.standing.get(scopes, now));
+        let (generations, epoch) = stood.unwrap_or_else(|| self.look(names, held.as_deref(), now));
+        let entry = held.as_ref().map(|held| held.frame.clone());
+        let decoded = held.and_then(|held| held.entry.clone());
+        Found { entry, decoded, generations, epoch, run: self.run, source: 0, near: false }
+    }
+
+    /// Searches for the names of a key's scopes and its epoch, and remembers with the entry what it found.
+    pub(super) fn look(
+        &self,
+        names: &Names,
+        held: Option<&Held>,
+        now: Millis,
+    ) -> (Arc<[Generation]>, Option<Id>) {
         let everybody = Self::everybody_of(names);
         let own = names.scope_count() - usize::from(everybody.is_some());
-        let (mut generations, epoch) = match self.tenant(names.space()) {
-            Some(tenant) => tenant.read().look(names.scopes().take(own), names.epoch(), now),
-            None => (vec![Generation::Missing; own], None),
+        let (mut look, of_tenant) = match self.tenant(names.space()) {
+            None => (Look::of_nothing(own), None),
+            Some(tenant) => {
+                let known = tenant.read();
+                // Under the lock that whoever moves something counts under.
+                let look = known.look(names.scopes().take(own), names.epoch(), now);
+                (look, Some(known.moves().counted()))
+            }
         };
-        generations.extend(everybody.map(|name| self.everybody.read().generation(name, now)));
-        let (entry, decoded) = entry.map_or((None, None), |kept| (Some(kept.frame), kept.entry));
-        Found { entry, decoded, generations, epoch, run: self.run, source: 0, near: false }
+        let of_all = self.everybody.read();
+        let of_everybody = of_all.moves().counted();
+        if let Some(name) = everybody {
+            let (generation, until) = of_all.generation_until(name, now);
+            look.generations.push(generation);
+            look.until = look.until.min(until);
+        }
+        drop(of_all);
+        let generations: Arc<[_]> = look.generations.into();
+        if let Some((held, of_tenant)) = held.zip(of_tenant) {
+            held.standing.set(Stood {
+                scopes: names.scopes_digest(),
+                generations: Arc::clone(&generations),
+                epoch: look.epoch,
+                until: look.until,
+                moves: [of_tenant, of_everybody],
+            });
+        }
+        (generations, look.epoch)
     }
 
     pub(super) fn do_miss(&self, names: &Names, request: &MissRequest) -> Miss {
@@ -58,9 +96,9 @@ impl MemoryStore {
             let Some(stamps) = stamps.into_iter().collect() else { return Miss::Closed };
             let snapshot = Snapshot { stamps, epoch, run: self.run };
             if !request.ignore_entry
-                && self
-                    .entry(names.entry(), now)
-                    .is_some_and(|kept| Head::is_fresh(&kept.frame, request.scopes, &snapshot, now))
+                && self.entry(names.entry(), now).is_some_and(|kept| {
+                    Head::is_fresh(&kept.held.frame, request.scopes, &snapshot, now)
+                })
             {
                 return Miss::Again;
             }
@@ -146,7 +184,7 @@ impl MemoryStore {
             if let Some(name) = everybody {
                 self.everybody.write().prolong(name, now + ttl);
             }
-            if self.keep(tenant, names.entry(), (frame, entry), now + ttl, now) {
+            if self.keep(tenant, names.entry(), Held::new(frame, entry), now + ttl, now) {
                 Filled::Stored
             } else {
                 Filled::Refused(Refusal::Space)

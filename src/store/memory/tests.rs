@@ -1,4 +1,10 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
 use super::*;
+use crate::clock::SkewedClock;
+use crate::key::TENANT;
 use crate::store::{Filled, Miss};
 
 fn names(tenant: &str, key: usize) -> Names {
@@ -65,4 +71,122 @@ async fn a_tenant_of_which_nothing_is_known_any_more_holds_nothing() {
         store.shed();
     }
     assert_eq!(store.bytes(), 0);
+}
+
+/// What may happen between two look-ups.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Fill(usize),
+    Soften(usize),
+    Invalidate(usize),
+    InvalidateTenant,
+    InvalidateEverybody,
+    Fence(usize),
+    Lift(usize),
+    Remove(usize),
+    DeletePattern,
+    Shed,
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let key = 0..2_usize;
+    prop_oneof![
+        6 => key.clone().prop_map(Step::Fill),
+        2 => key.clone().prop_map(Step::Soften),
+        2 => key.clone().prop_map(Step::Invalidate),
+        1 => Just(Step::InvalidateTenant),
+        1 => Just(Step::InvalidateEverybody),
+        2 => key.clone().prop_map(Step::Fence),
+        2 => key.clone().prop_map(Step::Lift),
+        1 => key.prop_map(Step::Remove),
+        1 => Just(Step::DeletePattern),
+        1 => Just(Step::Shed),
+        2 => (0..40_000_u64).prop_map(Step::Wait),
+    ]
+}
+
+impl Step {
+    async fn take(self, store: &MemoryStore, clock: &SkewedClock, keys: &[Names; 2]) {
+        let token = LeaseToken([7; 16]);
+        let space = keys[0].space();
+        let mut scopes = ScopeNames::new(space);
+        match self {
+            Self::Fill(key) => {
+                let request = MissRequest {
+                    lease: None,
+                    keep: 60_000,
+                    scopes: keys[key].scopes_digest(),
+                    ignore_entry: true,
+                };
+                if let Miss::Granted(snapshot) = store.do_miss(&keys[key], &request) {
+                    let frame = Bytes::from_static(b"x");
+                    store.do_fill(&keys[key], &snapshot, None, frame, 60_000);
+                }
+            }
+            Self::Soften(key) => {
+                scopes.push(&format!("path:/users/{key}"));
+                store.invalidate(&scopes, Mode::Soft).await.unwrap();
+            }
+            Self::Invalidate(key) => {
+                scopes.push(&format!("path:/users/{key}"));
+                store.invalidate(&scopes, Mode::Hard).await.unwrap();
+            }
+            Self::InvalidateTenant => {
+                scopes.push(TENANT);
+                store.invalidate(&scopes, Mode::Hard).await.unwrap();
+            }
+            Self::InvalidateEverybody => {
+                scopes.push_all_tenants();
+                store.invalidate(&scopes, Mode::Hard).await.unwrap();
+            }
+            Self::Fence(key) => {
+                scopes.push(&format!("path:/users/{key}"));
+                store.fence(&scopes, token, 30_000).await.unwrap();
+            }
+            Self::Lift(key) => {
+                scopes.push(&format!("path:/users/{key}"));
+                store.lift(&scopes, token).await.unwrap();
+            }
+            Self::Remove(key) => {
+                store.remove(&keys[key]).await.unwrap();
+            }
+            Self::DeletePattern => {
+                store.do_delete_pattern(space, &Glob::new("/users/1").unwrap());
+            }
+            Self::Shed => store.shed(),
+            Self::Wait(millis) => clock.advance(Duration::from_millis(millis)),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever happens in between, what a look-up remembers of the one before is what a search finds.
+    #[test]
+    fn what_is_remembered_of_scopes_is_what_a_search_finds(
+        steps in proptest::collection::vec(step(), 1..40),
+    ) {
+        let clock = Arc::new(SkewedClock::default());
+        let mut store = MemoryStore::with_clock(1 << 20, Arc::clone(&clock) as Arc<dyn Clock>);
+        // So that shedding finds something.
+        store.metadata_limit = 1 << 10;
+        let keys = [0, 1].map(|key| {
+            let mut names = names("4", key);
+            names.push_all_tenants();
+            names
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for step in steps {
+            runtime.block_on(step.take(&store, &clock, &keys));
+            for names in &keys {
+                // The first may search, the second remembers, if there is an entry.
+                let looked = [store.do_lookup(names), store.do_lookup(names)];
+                let searched = store.look(names, None, store.clock.millis());
+                for found in looked {
+                    prop_assert_eq!(&found.generations, &searched.0, "after {:?}", step);
+                    prop_assert_eq!(found.epoch, searched.1, "after {:?}", step);
+                }
+            }
+        }
+    }
 }

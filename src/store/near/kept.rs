@@ -54,7 +54,7 @@ pub(in crate::store) struct By {
 pub(in crate::store) struct Kept {
     pub(in crate::store) frame: Bytes,
     entry: Arc<Entry>,
-    pub(in crate::store) generations: Vec<Generation>,
+    pub(in crate::store) generations: Arc<[Generation]>,
     pub(in crate::store) epoch: Id,
     pub(in crate::store) run: RunId,
     source: u64,
@@ -72,7 +72,7 @@ impl Kept {
         Found {
             entry: Some(self.frame.clone()),
             decoded: Some(Arc::clone(&self.entry)),
-            generations: self.generations.clone(),
+            generations: Arc::clone(&self.generations),
             epoch: Some(self.epoch),
             run: self.run,
             source: self.source,
@@ -181,7 +181,7 @@ impl Near {
         let kept = Kept {
             frame: frame.clone(),
             entry,
-            generations: found.generations.clone(),
+            generations: Arc::clone(&found.generations),
             epoch,
             run: found.run,
             source: found.source,

@@ -48,10 +48,12 @@ impl RedisStore {
         let (answer, tenant, everybody) =
             tokio::join!(here, self.look_elsewhere(tenant), self.look_elsewhere(everybody));
         let mut answer = answer?;
+        let mut all = answer.found.generations.to_vec();
         for (generations, by) in tenant?.into_iter().chain(everybody?) {
-            answer.found.generations.extend(generations);
+            all.extend(generations);
             answer.by.push(by);
         }
+        answer.found.generations = all.into();
         Ok(answer)
     }
 
@@ -125,9 +127,7 @@ impl RedisStore {
                     What::All => values.next().and_then(bytes_of).map(Bytes::from),
                     What::Stamps => None,
                 };
-                // Room for those that other nodes have.
-                let mut generations = Vec::with_capacity(names.scope_count());
-                generations.extend(values.by_ref().take(count).map(generation));
+                let generations = values.by_ref().take(count).map(generation).collect();
                 let epoch = values.next().and_then(bytes_of);
                 let epoch = epoch.and_then(|stored| Id::from_slice(&stored));
                 let (run, source) = (link.run(), link.id());
