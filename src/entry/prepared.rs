@@ -8,8 +8,8 @@ use parking_lot::RwLock;
 /// The head of the answers to one second's hits on one entry.
 ///
 /// An entry that is kept in this process answers many requests, and nothing in the heads of their answers
-/// differs before the age does: one of them puts the head together, the others copy it. It is kept with
-/// the entry, whose bytes it shares, and goes with it.
+/// differs before the age or what is left of its time does: two of them put the head together, the others copy
+/// it. It is kept with the entry, whose bytes it shares, and goes with it.
 ///
 /// It is no part of what an entry is: a clone has none, and two entries are equal whatever is prepared.
 #[derive(Default)]
@@ -44,10 +44,14 @@ impl Prepared {
     }
 
     /// Somebody has put together the head that says this. It is kept the second time: answers whether it
-    /// is now.
+    /// is from now on.
     pub(crate) fn set(&self, told: Told, headers: &HeaderMap) -> bool {
         let Some(mut answer) = self.0.try_write() else { return false };
-        let headers = (answer.told == Some(told)).then(|| Box::new(headers.clone()));
+        let is_known = answer.told == Some(told);
+        if is_known && answer.headers.is_some() {
+            return false;
+        }
+        let headers = is_known.then(|| Box::new(headers.clone()));
         let is_kept = headers.is_some();
         let before = std::mem::replace(&mut *answer, Answer { told: Some(told), headers });
         drop(answer);
@@ -56,10 +60,10 @@ impl Prepared {
         is_kept
     }
 
-    /// Gives up what is kept.
-    pub(crate) fn clear(&self) {
-        let Some(mut answer) = self.0.try_write() else { return };
-        let before = std::mem::take(&mut *answer);
+    /// Gives up the head that says this, if it is the one that is kept. Waits for who copies it.
+    pub(crate) fn give_up(&self, told: Told) {
+        let mut answer = self.0.write();
+        let before = if answer.told == Some(told) { answer.headers.take() } else { None };
         drop(answer);
         drop(before);
     }

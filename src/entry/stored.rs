@@ -77,8 +77,7 @@ pub enum Content {
 
 impl Content {
     /// The status of a response; 200 for what is none.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Response { status, .. } => *status,
             Self::Value | Self::Varies(_) => StatusCode::OK,

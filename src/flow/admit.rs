@@ -188,19 +188,15 @@ pub(super) fn admit_read(
     }
     let mut raw = Raw::begin();
     variant_text::write(route, parts, fields, told, rfc9111, &mut raw)?;
+    raw.shorten();
     let said = Said { index, whose: &whose, path, query: parts.uri.query(), beside: &raw.0 };
-    let (names, search) = match shared.known_keys.get(&said) {
-        Some(names) => (names, None),
-        None => {
-            let mut variant = Text::new(route.method.as_str());
-            variant_text::write(route, parts, fields, told, rfc9111, &mut variant)?;
-            let mut variant = variant.text;
-            if variant.len() > shared.settings.max_variant {
-                let digest = blake3::hash(variant.as_bytes()).to_hex();
-                variant = format!("{};@#{digest}", route.method);
-            }
-            key_of(shared, &said, &variant, &params.map_or_else(params_of, Ok)?)?
-        }
+    let (names, search) = if let Some(names) = shared.known_keys.get(&said) {
+        (names, None)
+    } else {
+        let mut variant = Text::new(route.method.as_str());
+        variant_text::write(route, parts, fields, told, rfc9111, &mut variant)?;
+        let variant = variant.within(shared.settings.max_variant, route.method.as_str());
+        key_of(shared, &said, &variant, &params.map_or_else(params_of, Ok)?)?
     };
     raw.end();
     let ttl = match &route.ttl_with {

@@ -45,8 +45,10 @@ impl Whose<'_> {
     }
 }
 
-/// Works a key out, and remembers it. `variant` is the text of what it says beside path and query. Where responses say what of the query counts, its search comes
-/// with it, and it is not remembered: it is not the last word.
+/// Works a key out, and remembers it. `variant` is the text of what it says beside path and query.
+///
+/// Where responses say what of the query counts, its search comes with it, and it is not remembered: it is not
+/// the last word.
 pub(super) fn key_of(
     shared: &Shared,
     said: &Said<'_>,

@@ -3,34 +3,34 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
+use http::HeaderMap;
 use parking_lot::Mutex;
 
 use crate::entry::{Entry, Told};
 
-/// The entries whose heads were prepared last. The head of one that was before them is given up: what is
-/// asked for once and again has it anew in the next second.
+/// The heads that were prepared last, by the entries that have them. One that is too many is given up, if it
+/// is not outdated by then: what is asked for once and again has it anew in the next second.
 #[derive(Debug, Default)]
-pub(crate) struct PreparedHeads(Mutex<VecDeque<Weak<Entry>>>);
+pub(crate) struct PreparedHeads(Mutex<VecDeque<(Weak<Entry>, Told)>>);
 
 /// How many there are.
 const MOST: usize = 4096;
 
 impl PreparedHeads {
     /// Keeps the head of this entry's answers that say this, once it was put together twice.
-    pub(super) fn keep(&self, entry: &Arc<Entry>, told: Told, headers: &http::HeaderMap) {
+    pub(super) fn keep(&self, entry: &Arc<Entry>, told: Told, headers: &HeaderMap) {
         if !entry.prepared.set(told, headers) {
             return;
         }
-        let given_up = {
+        let too_many = {
             let mut last = self.0.lock();
-            last.push_back(Arc::downgrade(entry));
+            last.push_back((Arc::downgrade(entry), told));
             if last.len() > MOST { last.pop_front() } else { None }
         };
-        // One that was prepared in each of several seconds is there as often.
-        if let Some(other) = given_up.and_then(|other| other.upgrade())
-            && !Arc::ptr_eq(&other, entry)
+        if let Some((entry, told)) = too_many
+            && let Some(entry) = entry.upgrade()
         {
-            other.prepared.clear();
+            entry.prepared.give_up(told);
         }
     }
 }
@@ -38,7 +38,7 @@ impl PreparedHeads {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
 
     use super::*;
     use crate::entry::{Content, Head, Prepared, RunId};
@@ -76,13 +76,18 @@ mod tests {
         let kept = entries.iter().filter(|entry| entry.prepared.get(told).is_some()).count();
         assert_eq!(kept, MOST);
         assert_eq!(heads.0.lock().len(), MOST);
-        // Who is asked for in each second gives up nothing of its own.
-        let last = entries.last().unwrap();
-        for age in 1..=2 * u32::try_from(MOST).unwrap() {
-            let told = Told { age, ..told };
-            heads.keep(last, told, &HeaderMap::new());
-            heads.keep(last, told, &HeaderMap::new());
-            assert!(last.prepared.get(told).is_some());
+    }
+
+    #[test]
+    fn who_is_asked_for_in_each_second_displaces_nobody() {
+        let heads = PreparedHeads::default();
+        let entries = [entry(), entry(), entry()];
+        for age in 0..u32::try_from(MOST).unwrap() {
+            let told = Told { by: 1, age, ttl: 1 };
+            for entry in entries.iter().chain(&entries) {
+                heads.keep(entry, told, &HeaderMap::new());
+            }
+            assert!(entries.iter().all(|entry| entry.prepared.get(told).is_some()), "{age}");
         }
         assert_eq!(heads.0.lock().len(), MOST);
     }

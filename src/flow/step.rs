@@ -34,14 +34,14 @@ pub(crate) async fn step<'a, T: Unpin>(
     };
     let step = call(&*shared.store);
     // No timer for a store that has answered already.
-    let (answer, waited) = if matches!(step, StoreFuture::Pending(_)) {
+    let (answer, waited) = if step.is_ready() {
+        (step.await, None)
+    } else {
         let watch = Stopwatch::start();
         let answer = tokio::time::timeout_at(deadline(), step)
             .await
             .unwrap_or_else(|_| Err(StoreErrorKind::Timeout.into()));
         (answer, Some(watch))
-    } else {
-        (step.await, None)
     };
     shared.telemetry.stepped(name, answer.as_ref().err(), waited);
     match &answer {

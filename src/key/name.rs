@@ -321,10 +321,10 @@ mod tests {
 
     #[test]
     fn digests_are_of_the_names_as_they_are_now() {
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Names));
         let space = Space::new(&"gym".into(), "4");
         let mut names = Names::new(&space, "GET", "/users/42");
         let configured = Configured { layout: 7, fingerprint: None };
-        type Change<'a> = (&'a str, &'a dyn Fn(&mut Names));
         let changes: [Change<'_>; 6] = [
             ("nothing yet", &|_| ()),
             ("a scope", &|names| names.push_scope("path:/users/42")),

@@ -262,11 +262,10 @@ impl StoredKey {
 /// The future of a store's method: an answer that is there already, or one to wait for.
 ///
 /// A store that answers from memory costs no allocation.
-#[non_exhaustive]
-pub enum StoreFuture<'a, T> {
-    /// The answer.
+pub struct StoreFuture<'a, T>(Answer<'a, T>);
+
+enum Answer<'a, T> {
     Ready(Option<Result<T, StoreError>>),
-    /// A future that will give it.
     Pending(Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>),
 }
 
@@ -274,22 +273,25 @@ impl<'a, T> StoreFuture<'a, T> {
     /// An answer that is there.
     #[must_use]
     pub fn ready(answer: Result<T, StoreError>) -> Self {
-        Self::Ready(Some(answer))
+        Self(Answer::Ready(Some(answer)))
     }
 
     /// An answer that `future` will give.
     #[must_use]
     pub fn pending(future: impl Future<Output = Result<T, StoreError>> + Send + 'a) -> Self {
-        Self::Pending(Box::pin(future))
+        Self(Answer::Pending(Box::pin(future)))
+    }
+
+    /// Whether the answer is there.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self.0, Answer::Ready(_))
     }
 }
 
 impl<T> fmt::Debug for StoreFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ready(_) => "StoreFuture::Ready",
-            Self::Pending(_) => "StoreFuture::Pending",
-        })
+        f.debug_struct("StoreFuture").field("is_ready", &self.is_ready()).finish_non_exhaustive()
     }
 }
 
@@ -300,9 +302,9 @@ impl<T: Unpin> Future for StoreFuture<'_, T> {
     ///
     /// If polled again after it has answered.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Ready(answer) => Poll::Ready(answer.take().expect("polled after completion")),
-            Self::Pending(future) => future.as_mut().poll(cx),
+        match &mut self.get_mut().0 {
+            Answer::Ready(answer) => Poll::Ready(answer.take().expect("polled after completion")),
+            Answer::Pending(future) => future.as_mut().poll(cx),
         }
     }
 }

@@ -371,6 +371,10 @@ const NAMELESS: &str = "
     }
     return found;";
 
+/// What has the focus. It may be made anew at any time, so it is asked for within the page.
+const FOCUS: &str = "const it = document.activeElement;
+    return [it.id, it.textContent, getComputedStyle(it).outlineStyle]";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn keyboards_and_screen_readers_find_their_way() {
     let backend = Backend::redis().await;
@@ -384,9 +388,6 @@ async fn keyboards_and_screen_readers_find_their_way() {
         assert_eq!(browser.run(NAMELESS).await, json!([]), "{page}");
     }
     browser.open(&format!("{url}/admin")).await;
-    // What has the focus may be made anew at any time: it is asked for within the page.
-    const FOCUS: &str = "const it = document.activeElement;
-        return [it.id, it.textContent, getComputedStyle(it).outlineStyle]";
     let tab = "\u{e004}";
     browser.press(tab).await;
     assert_eq!(browser.run(FOCUS).await[1], "Skip to the content");

@@ -222,25 +222,43 @@ async fn each_second_has_its_own_age_and_each_cache_its_own_name() {
     old.warm("4", "/users/42").await;
     for second in [0_i64, 1, 2, 10] {
         let mut heads = Vec::new();
-        // By turns, so that whatever one leaves with the entry is there for the other.
-        for turn in 0..8 {
-            let (app, name) = if turn % 2 == 0 { (&old, "old") } else { (&new, "new") };
-            // Some of them whole, some not: these are made of the same entry.
-            let method = if turn % 3 == 2 { Method::HEAD } else { Method::GET };
-            let answer = app.send(request(method, "4", "/users/42")).await;
-            assert_eq!(answer.headers[header::AGE], second.to_string());
-            let left = 300 - second;
-            assert_eq!(answer.cache_status(), format!("{name}; hit; ttl={left}"));
-            let mut head = answer.headers;
-            head.remove("cache-status");
-            heads.push(head);
+        // By turns, so that whatever one leaves with the entry is there for the other; each long enough to find
+        // what it has left itself.
+        for (app, name) in [(&old, "old"), (&new, "new"), (&old, "old")] {
+            for turn in 0..5 {
+                // What is no plain hit is made of the same entry.
+                let wish = match turn {
+                    2 => Some((header::RANGE, "bytes=0-1", StatusCode::PARTIAL_CONTENT)),
+                    3 => Some((header::IF_NONE_MATCH, "*", StatusCode::NOT_MODIFIED)),
+                    _ => None,
+                };
+                let mut asked = request(Method::GET, "4", "/users/42");
+                let wished = wish.map(|(name, value, status)| {
+                    asked.headers_mut().insert(name, value.parse().unwrap());
+                    status
+                });
+                let answer = app.send(asked).await;
+                assert_eq!(answer.status, wished.unwrap_or(StatusCode::OK));
+                assert_eq!(answer.headers[header::AGE], second.to_string());
+                let left = 300 - second;
+                assert_eq!(answer.cache_status(), format!("{name}; hit; ttl={left}"));
+                assert_eq!(answer.headers.get_all("cache-status").iter().count(), 1);
+                let mut head = answer.headers;
+                head.remove("cache-status");
+                if wished.is_none() {
+                    assert_eq!(answer.body, "4/42=Ada");
+                    heads.push(head);
+                }
+            }
         }
+        assert_eq!(heads.len(), 9);
         assert!(heads.iter().all(|head| *head == heads[0]), "{heads:?}");
         clock.turn(Duration::from_secs(if second == 2 { 8 } else { 1 }));
     }
     assert_eq!(source.runs(), 1);
     // What one answer's reader does to its head is nobody else's.
     let get = async || old.open(request(Method::GET, "4", "/users/42")).await;
+    get().await;
     get().await;
     get().await.headers_mut().insert("x-seen", "yes".parse().unwrap());
     assert!(!get().await.headers().contains_key("x-seen"));

@@ -53,8 +53,8 @@ pub(super) struct Scopes {
     moves: Moves,
 }
 
-/// Counts whatever makes another answer of what was looked at, under the lock of what is looked at: who
-/// finds it as it was knows the answer, and needs no lock.
+/// Counts whatever makes another answer of what was looked at, but for the passing of time, under the lock of
+/// what is looked at: who finds it as it was knows the answer until its time, and needs no lock.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Moves(Arc<AtomicU64>);
 
@@ -142,10 +142,14 @@ impl Scopes {
 
     /// Moves the generation if there is one. A closed one stays closed, for as long as it was.
     pub(super) fn advance(&mut self, name: &str, mode: Mode, now: Millis, mint: &Minter) -> bool {
-        let Some(kept) = self.generations.get_mut(name).filter(|kept| kept.until > now) else {
-            return false;
-        };
+        let Some(kept) = self.generations.get_mut(name) else { return false };
         self.moves.advance();
+        if kept.until <= now {
+            // Not only passed over: a clock that is set back would find it again, as it was.
+            self.generations.remove(name);
+            self.weight = self.weight.saturating_sub(name.len() + SLOT);
+            return false;
+        }
         if let Generation::Open { current, behind } = kept.value {
             kept.value = match mode {
                 Mode::Hard => fresh(mint.id()),
@@ -230,6 +234,8 @@ impl Scopes {
     }
 
     fn forget_expired(&mut self, now: Millis) {
+        // To a clock that is set back they have not expired.
+        self.moves.advance();
         self.generations.retain(|_, kept| kept.until > now);
         self.weigh();
         self.fences.retain(|_, tokens| tokens.iter().any(|(_, until)| *until > now));
@@ -482,5 +488,36 @@ mod tests {
         }
         assert!(scopes.generations.len() < 200, "{}", scopes.generations.len());
         assert!(scopes.fences.len() < 200, "{}", scopes.fences.len());
+    }
+
+    #[test]
+    fn whatever_may_change_an_answer_is_counted() {
+        type Change<'a> = (&'a str, &'a dyn Fn(&mut Tenant, &Minter));
+        let token = LeaseToken([1; 16]);
+        let changes: [Change<'_>; 11] = [
+            ("a generation", &|it, mint| _ = it.scopes.open("a", 10, 0, mint)),
+            ("a move", &|it, mint| _ = it.scopes.advance("a", Mode::Hard, 1, mint)),
+            ("a soft move", &|it, mint| _ = it.scopes.advance("a", Mode::Soft, 1, mint)),
+            ("a fence", &|it, _| it.scopes.close("a", token, 1, 5)),
+            ("its end", &|it, mint| it.scopes.lift("a", token, 2, mint)),
+            ("an epoch", &|it, mint| _ = it.open_epoch("!1", 10, 0, mint)),
+            ("its move", &|it, mint| it.move_epoch("!1", mint)),
+            ("the move of all", &|it, mint| it.move_epochs(mint)),
+            ("want of room", &|it, _| _ = it.shed(3)),
+            // To a clock that is set back neither was over.
+            ("a move after its time", &|it, mint| {
+                it.scopes.open("b", 10, 0, mint);
+                it.scopes.moves().0.store(0, Ordering::Relaxed);
+                it.scopes.advance("b", Mode::Hard, 11, mint);
+            }),
+            ("what is swept", &|it, _| _ = it.is_idle(100)),
+        ];
+        let mut tenant = Tenant::default();
+        let mint = Minter::new(1, [0; 8]);
+        for (what, change) in changes {
+            tenant.moves().0.store(0, Ordering::Relaxed);
+            change(&mut tenant, &mint);
+            assert!(tenant.moves().count() > 0, "{what}");
+        }
     }
 }

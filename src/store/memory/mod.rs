@@ -26,7 +26,7 @@ use super::{
     OTHERS_REMEMBERED, Stamped, Store, StoreFuture, StoreStatus,
 };
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{Entry, Millis, RunId, Snapshot};
+use crate::entry::{Generation, Millis, RunId, Snapshot};
 use crate::key::{Glob, Names, ScopeNames, Space};
 
 /// A store in this process, with the same guarantees as a shared one.
@@ -472,8 +472,11 @@ type Entries = Map<Arc<str>, Kept, Weighter, RandomState>;
 
 fn weight(name: &str, held: &Held) -> u64 {
     // What the map and the tenant's queue need for an entry, and what is remembered of its scopes, roughly.
-    const SLOT: usize = 512;
-    let decoded = held.entry.as_deref().map_or(0, Entry::overhead);
+    const SLOT: usize = 384;
+    let decoded = held
+        .entry
+        .as_deref()
+        .map_or(0, |entry| entry.overhead() + entry.head.stamps.len() * size_of::<Generation>());
     (name.len() + held.frame.len() + SLOT + decoded) as u64
 }
 

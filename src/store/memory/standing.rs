@@ -21,8 +21,16 @@ pub(super) struct Stood {
     pub(super) epoch: Option<Id>,
     /// Until when, if nothing moves.
     pub(super) until: Millis,
-    /// Under which counts of moves, those of the tenant and of everybody.
-    pub(super) moves: [(Moves, u64); 2],
+    /// Under which count of the tenant's moves, and of everybody's if they are among the scopes.
+    pub(super) of_tenant: (Moves, u64),
+    pub(super) of_everybody: Option<(Moves, u64)>,
+}
+
+impl Stood {
+    fn has_not_moved(&self) -> bool {
+        let stands = |(moves, count): &(Moves, u64)| moves.count() == *count;
+        stands(&self.of_tenant) && self.of_everybody.as_ref().is_none_or(stands)
+    }
 }
 
 impl Standing {
@@ -35,9 +43,7 @@ impl Standing {
         // Whoever would have to wait looks for himself.
         let stood = self.0.try_read()?;
         let stood = stood.as_ref()?;
-        let holds = stood.scopes == scopes
-            && now < stood.until
-            && stood.moves.iter().all(|(moves, count)| moves.count() == *count);
+        let holds = stood.scopes == scopes && now < stood.until && stood.has_not_moved();
         holds.then(|| (Arc::clone(&stood.generations), stood.epoch))
     }
 

@@ -50,14 +50,13 @@ impl MemoryStore {
                 (look, Some(known.moves().counted()))
             }
         };
-        let of_all = self.everybody.read();
-        let of_everybody = of_all.moves().counted();
-        if let Some(name) = everybody {
-            let (generation, until) = of_all.generation_until(name, now);
+        let of_everybody = everybody.map(|name| {
+            let known = self.everybody.read();
+            let (generation, until) = known.generation_until(name, now);
             look.generations.push(generation);
             look.until = look.until.min(until);
-        }
-        drop(of_all);
+            known.moves().counted()
+        });
         let generations: Arc<[_]> = look.generations.into();
         if let Some((held, of_tenant)) = held.zip(of_tenant) {
             held.standing.set(Stood {
@@ -65,7 +64,8 @@ impl MemoryStore {
                 generations: Arc::clone(&generations),
                 epoch: look.epoch,
                 until: look.until,
-                moves: [of_tenant, of_everybody],
+                of_tenant,
+                of_everybody,
             });
         }
         (generations, look.epoch)

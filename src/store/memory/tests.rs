@@ -87,6 +87,9 @@ enum Step {
     DeletePattern,
     Shed,
     Wait(u64),
+    SetBack(u64),
+    Stamp(usize),
+    InvalidateGroup,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -99,10 +102,13 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::InvalidateEverybody),
         2 => key.clone().prop_map(Step::Fence),
         2 => key.clone().prop_map(Step::Lift),
-        1 => key.prop_map(Step::Remove),
+        1 => key.clone().prop_map(Step::Remove),
+        1 => key.prop_map(Step::Stamp),
+        1 => Just(Step::InvalidateGroup),
         1 => Just(Step::DeletePattern),
         1 => Just(Step::Shed),
         2 => (0..40_000_u64).prop_map(Step::Wait),
+        1 => (0..40_000_u64).prop_map(Step::SetBack),
     ]
 }
 
@@ -156,6 +162,17 @@ impl Step {
             }
             Self::Shed => store.shed(),
             Self::Wait(millis) => clock.advance(Duration::from_millis(millis)),
+            Self::SetBack(millis) => clock.rewind(Duration::from_millis(millis)),
+            Self::Stamp(key) => {
+                let groups = ScopeNames::groups(space, ["news"]);
+                if let Some(snapshot) = store.do_lookup(&keys[key]).snapshot() {
+                    store.do_stamp(&keys[key], &snapshot, &groups, 60_000);
+                }
+            }
+            Self::InvalidateGroup => {
+                let groups = ScopeNames::groups(space, ["news"]);
+                store.invalidate(&groups, Mode::Hard).await.unwrap();
+            }
         }
     }
 }
@@ -189,4 +206,69 @@ proptest! {
             }
         }
     }
+}
+
+/// What was invalidated after its time, as it seemed, stays so when the clock is set back.
+#[tokio::test]
+async fn p6_a_clock_that_is_set_back_revives_nothing() {
+    for in_between in [false, true] {
+        let clock = Arc::new(SkewedClock::default());
+        let store = MemoryStore::with_clock(1 << 20, Arc::clone(&clock) as Arc<dyn Clock>);
+        let key = names("4", 1);
+        fill(&store, &key).await;
+        let stamps = store.do_lookup(&key).snapshot().expect("it is stored under these").stamps;
+        store.do_lookup(&key);
+        clock.advance(Duration::from_secs(61));
+        if in_between {
+            // Enough of others that what has expired is swept out.
+            for other in 0..200 {
+                fill(&store, &names("4", 100 + other)).await;
+            }
+        }
+        let mut scopes = ScopeNames::new(key.space());
+        scopes.push("path:/users/1");
+        assert_eq!(store.invalidate(&scopes, Mode::Hard).await.unwrap().moved, 0);
+        clock.rewind(Duration::from_secs(61));
+        let found = store.do_lookup(&key);
+        let current: Option<Box<[_]>> = found.generations.iter().map(Generation::current).collect();
+        assert_ne!(current, Some(stamps), "swept: {in_between}");
+    }
+}
+
+/// Nobody who begins after an invalidation is confirmed remembers what was before it.
+#[test]
+fn p6_what_is_remembered_ends_with_the_confirmation() {
+    let store = Arc::new(MemoryStore::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let key = names("4", 1);
+    runtime.block_on(fill(&store, &key));
+    let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    // The number of the last invalidation that is confirmed, and the generation that each ended.
+    let confirmed = Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let readers: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, over) = (Arc::clone(&store), Arc::clone(&over));
+            let (confirmed, key) = (Arc::clone(&confirmed), key.clone());
+            std::thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let ended: Option<crate::entry::Id> = confirmed.lock().last().copied();
+                    let found = store.do_lookup(&key);
+                    let now = found.generations.last().and_then(Generation::current);
+                    assert!(ended.is_none() || now != ended, "what was confirmed to be gone");
+                }
+            })
+        })
+        .collect();
+    let mut scopes = ScopeNames::new(key.space());
+    scopes.push("path:/users/1");
+    for _ in 0..5000 {
+        let before = store.do_lookup(&key).generations[1].current();
+        runtime.block_on(store.invalidate(&scopes, Mode::Hard)).unwrap();
+        confirmed.lock().extend(before);
+    }
+    over.store(true, Ordering::Relaxed);
+    for reader in readers {
+        reader.join().unwrap();
+    }
+    assert_eq!(confirmed.lock().len(), 5000);
 }
