@@ -2,6 +2,7 @@
 
 mod holdings;
 mod metadata;
+mod scopes;
 mod standing;
 mod steps;
 #[cfg(test)]
@@ -19,7 +20,8 @@ use quick_cache::OptionsBuilder;
 use quick_cache::sync::{Cache as Map, DefaultLifecycle};
 
 use self::holdings::{Held, Kept, Room, Share, Shelf};
-use self::metadata::{Minter, Scopes, Tenant};
+use self::metadata::Tenant;
+use self::scopes::{Minter, Scopes};
 use super::types::nonce;
 use super::{
     Filled, Found, Generations, Invalidated, KeyPage, LeaseToken, Miss, MissRequest, Mode,

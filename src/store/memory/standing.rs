@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::metadata::Moves;
+use super::scopes::Moves;
 use crate::entry::{Generation, Id, Millis};
 
 /// The generations and the epoch of a look-up, with the counts that they were read under: while nothing has
