@@ -186,15 +186,16 @@ pub(super) fn admit_read(
     if fields.is_ambiguous(&parts.uri) {
         return Err(Bypass::Ambiguous);
     }
+    let identity = variant_text::identity(route, parts, &fields, told, rfc9111)?;
     let mut raw = Raw::begin();
-    variant_text::write(route, parts, fields, told, rfc9111, &mut raw)?;
+    variant_text::write(route, parts, fields, identity.as_deref(), &mut raw);
     raw.shorten();
     let said = Said { index, whose: &whose, path, query: parts.uri.query(), beside: &raw.0 };
     let (names, search) = if let Some(names) = shared.known_keys.get(&said) {
         (names, None)
     } else {
         let mut variant = Text::new(route.method.as_str());
-        variant_text::write(route, parts, fields, told, rfc9111, &mut variant)?;
+        variant_text::write(route, parts, fields, identity.as_deref(), &mut variant);
         let variant = variant.within(shared.settings.max_variant, route.method.as_str());
         key_of(shared, &said, &variant, &params.map_or_else(params_of, Ok)?)?
     };

@@ -1,6 +1,7 @@
 //! What a request says beside its path and its query, where that is part of its key: who asks, and the
 //! fields. Written as the text of the key's variant, or as bytes by which a key is known again.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use http::HeaderName;
@@ -12,22 +13,20 @@ use crate::policy::{CachedRoute, Params, Unreadable, Users};
 use crate::protocol::Glance;
 use crate::telemetry::Bypass;
 
-/// Writes all of it.
-///
-/// # Errors
-///
-/// If there are credentials that go unmentioned, or an identity is lacking.
-pub(super) fn write<'a>(
+/// Writes all of it, with who asks as [`identity`] has read it.
+pub(super) fn write(
     route: &CachedRoute,
-    parts: &'a Parts,
+    parts: &Parts,
     fields: Glance<'_>,
-    params: &Params<'a>,
-    rfc9111: bool,
+    identity: Option<&str>,
     out: &mut impl Variant,
-) -> Result<(), Bypass> {
-    push_identity(route, parts, &fields, params, out, rfc9111)?;
+) {
+    if let Some(identity) = identity {
+        // No name of a header field begins with an at sign.
+        out.name("@");
+        out.value(identity.as_bytes());
+    }
     push_headers(route, parts, fields, out);
-    Ok(())
 }
 
 /// Where it is written.
@@ -142,17 +141,21 @@ impl Variant for Raw {
     }
 }
 
-/// Adds the identity, and sees to it that no credentials go unmentioned.
-fn push_identity<'a>(
+/// Who asks, if that is part of the key. To be read once a request: the app's function may answer otherwise
+/// the next time, and what is compared and what is stored must be of one user.
+///
+/// # Errors
+///
+/// If there are credentials that go unmentioned, or an identity is lacking.
+pub(super) fn identity<'a>(
     route: &CachedRoute,
     parts: &'a Parts,
     fields: &Glance<'_>,
     params: &Params<'a>,
-    out: &mut impl Variant,
     rfc9111: bool,
-) -> Result<(), Bypass> {
+) -> Result<Option<Cow<'a, str>>, Bypass> {
     match &route.users {
-        Some(Users::Same) => Ok(()),
+        Some(Users::Same) => Ok(None),
         Some(Users::Per(identity)) => {
             let identity = identity.source().read(parts, params);
             let text = identity.map_err(|why| match why {
@@ -161,10 +164,7 @@ fn push_identity<'a>(
             })?;
             // The same bounds as a tenant's: what is too long to be one is not an id.
             TenantId::check(&text).map_err(|_| Bypass::BadIdentity)?;
-            // No name of a header field begins with an at sign.
-            out.name("@");
-            out.value(text.as_bytes());
-            Ok(())
+            Ok(Some(text))
         }
         None => {
             let carries = |name| fields.has(&name) && !route.keyed_headers.contains(&name);
@@ -176,7 +176,7 @@ fn push_identity<'a>(
             if carries(COOKIE) && !route.refusals.ignore_cookies {
                 return Err(Bypass::Cookie);
             }
-            Ok(())
+            Ok(None)
         }
     }
 }

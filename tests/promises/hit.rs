@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Extension, Router};
 use tower_response_cache::clock::Clock;
-use tower_response_cache::{Cache, MemoryStore, ResponseTtl, Route, Store, Tenant};
+use tower_response_cache::{Cache, Identity, MemoryStore, ResponseTtl, Route, Store, Tenant};
 
 on_each_store! {
     async fn the_second_request_is_a_hit_with_the_same_bytes(backend: Backend) {
@@ -262,4 +262,22 @@ async fn each_second_has_its_own_age_and_each_cache_its_own_name() {
     get().await;
     get().await.headers_mut().insert("x-seen", "yes".parse().unwrap());
     assert!(!get().await.headers().contains_key("x-seen"));
+}
+
+/// An app's function need not answer the same twice: what a key is known by and what it is stored under are
+/// of one answer.
+#[tokio::test]
+async fn p5_who_asks_is_read_once_a_request() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&asked);
+    let identity = Identity::with(move |_| {
+        let before = counted.fetch_add(1, Ordering::Relaxed);
+        Some(["one", "other"][usize::try_from(before % 2).unwrap()].to_owned())
+    });
+    let cache = gym_cache(Arc::new(MemoryStore::new())).per_user(identity);
+    let app = App::with(cache, Source::default());
+    for n in 0..8 {
+        app.get("4", &format!("/users/{n}")).await;
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 8);
 }
