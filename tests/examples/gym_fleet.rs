@@ -16,14 +16,19 @@ const GYM: (&str, &str) = ("x-gym-id", "4");
 /// What user 1 shows in.
 const ABOUT_USER_1: [&str; 4] = ["/users/1", "/users", "/users/1/stats", "/participants"];
 
+/// The routes of these.
+const TEMPLATES: [&str; 4] = ["/users/{id}", "/users", "/users/{id}/stats", "/participants"];
+
 /// How long the slow read's handler waits with what it read.
 const SLOW: Duration = Duration::from_millis(400);
+
+const DATABASE: &str = "gym.sqlite";
 
 struct Fleet {
     a: Arc<Server>,
     b: Arc<Server>,
     _redis: RedisServer,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Fleet {
@@ -34,7 +39,7 @@ impl Fleet {
     async fn with(more: &[(&str, &str)]) -> Self {
         let redis = RedisServer::start();
         let folder = TempDir::new().expect("a folder");
-        let database = folder.path().join("gym.sqlite");
+        let database = folder.path().join(DATABASE);
         let url = redis.url();
         let mut settings = vec![
             ("REDIS_URL", url.as_ref()),
@@ -45,7 +50,18 @@ impl Fleet {
         // At once: two processes may create one database.
         let (a, b) =
             tokio::join!(Server::start("gym_api", &settings), Server::start("gym_api", &settings));
-        Self { a: Arc::new(a), b: Arc::new(b), _redis: redis, _folder: folder }
+        Self { a: Arc::new(a), b: Arc::new(b), _redis: redis, folder }
+    }
+
+    /// Waits until the database holds this name of user 1.
+    async fn committed(&self, name: &str) {
+        let database = rusqlite::Connection::open(self.folder.path().join(DATABASE)).unwrap();
+        database.busy_timeout(Duration::from_secs(5)).unwrap();
+        let query = "SELECT name FROM users WHERE gym = '4' AND id = 1";
+        eventually("the write is committed", async || {
+            database.query_row(query, [], |row| row.get::<_, String>(0)).unwrap() == name
+        })
+        .await;
     }
 }
 
@@ -97,8 +113,7 @@ async fn a_slow_read_never_outlives_the_write_that_overtook_it() {
     for round in 1..=3 {
         let (old, new) = (format!("old {round}"), format!("new {round}"));
         rename(&fleet.a, &old).await;
-        let slow = [slow_read(&fleet.a), slow_read(&fleet.b)];
-        sleep(SLOW / 4).await;
+        let slow = slow_reads(&[&fleet.a, &fleet.b]).await;
         rename(if round % 2 == 0 { &fleet.a } else { &fleet.b }, &new).await;
 
         let until = Instant::now() + 2 * SLOW;
@@ -111,7 +126,7 @@ async fn a_slow_read_never_outlives_the_write_that_overtook_it() {
             }
         }
         let mut overtaken = 0;
-        for read in slow.into_iter().flatten() {
+        for read in slow {
             let answer = read.await.expect("the read ends");
             assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
             overtaken += usize::from(answer.text.contains(&old));
@@ -132,7 +147,9 @@ async fn a_write_whose_client_leaves_is_seen_all_the_same() {
     }
     let put = fleet.a.request(Method::PUT, "/users/1").header("x-gym-id", "4");
     let put = put.json(&json!({ "name": "new" })).header("x-demo-delay-ms", "60000");
-    assert!(put.timeout(SLOW).send().await.is_err_and(|error| error.is_timeout()));
+    let put = tokio::spawn(put.send());
+    fleet.committed("new").await;
+    put.abort();
 
     let deadline = Instant::now() + Duration::from_secs(5);
     for path in ABOUT_USER_1 {
@@ -154,7 +171,7 @@ async fn is_outdated_after_a_crash(more: &[(&str, &str)]) -> bool {
     let put = fleet.a.request(Method::PUT, "/users/1").header("x-gym-id", "4");
     let put = put.json(&json!({ "name": "new" })).header("x-demo-delay-ms", "60000");
     let put = tokio::spawn(put.send());
-    sleep(SLOW).await;
+    fleet.committed("new").await;
     fleet.a.kill();
     assert!(put.await.expect("the client lives").is_err(), "nobody answered the write");
 
@@ -186,8 +203,7 @@ async fn without_a_fence_a_crash_leaves_the_old_value() {
 async fn the_same_race_in_one_process() {
     let server = Arc::new(Server::start("gym_api", &[("DEMO_DELAYS", "1")]).await);
     create(&server, "4", "old").await;
-    let slow = slow_read(&server);
-    sleep(SLOW / 4).await;
+    let slow = slow_reads(&[&server]).await;
     rename(&server, "new").await;
 
     let until = Instant::now() + 2 * SLOW;
@@ -202,15 +218,45 @@ async fn the_same_race_in_one_process() {
     }
 }
 
-/// Begins a slow read of each path about user 1.
-fn slow_read(server: &Arc<Server>) -> Vec<tokio::task::JoinHandle<Answer>> {
-    ABOUT_USER_1
-        .into_iter()
-        .map(|path| {
+/// Begins a slow read of each path about user 1 on each server, and answers when each handler has read
+/// what it will answer with, on one server or another.
+async fn slow_reads(servers: &[&Arc<Server>]) -> Vec<tokio::task::JoinHandle<Answer>> {
+    let before = runs(servers).await;
+    let mut reads = Vec::new();
+    for server in servers {
+        for path in ABOUT_USER_1 {
             let request = server.request(Method::GET, path).header("x-gym-id", "4");
-            tokio::spawn(send(request.header("x-demo-delay-ms", SLOW.as_millis().to_string())))
-        })
-        .collect()
+            let request = request.header("x-demo-delay-ms", SLOW.as_millis().to_string());
+            reads.push(tokio::spawn(send(request)));
+        }
+    }
+    eventually("each handler runs", async || {
+        runs(servers).await.iter().zip(&before).all(|(now, before)| now > before)
+    })
+    .await;
+    // It is counted right before it reads.
+    sleep(SLOW / 8).await;
+    reads
+}
+
+/// How often the handlers of what user 1 shows in have run.
+async fn runs(servers: &[&Arc<Server>]) -> Vec<u64> {
+    let mut sums = vec![0; ABOUT_USER_1.len()];
+    for server in servers {
+        let runs = server.all_runs().await;
+        for (sum, template) in sums.iter_mut().zip(TEMPLATES) {
+            *sum += runs[template].as_u64().expect("it is counted");
+        }
+    }
+    sums
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn rename(server: &Server, name: &str) {

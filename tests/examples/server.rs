@@ -117,8 +117,13 @@ impl Server {
 
     /// How often the handlers have run, by route template (`gym_api` only).
     pub(crate) async fn runs(&self, template: &str) -> u64 {
-        let runs = send(self.request(Method::GET, "/debug/handler-runs")).await.json();
+        let runs = self.all_runs().await;
         runs[template].as_u64().unwrap_or_else(|| panic!("no {template} in {runs}"))
+    }
+
+    /// The runs of each cached handler, by template.
+    pub(crate) async fn all_runs(&self) -> Value {
+        send(self.request(Method::GET, "/debug/handler-runs")).await.json()
     }
 
     /// Kills the process with SIGKILL, which leaves it no chance to do anything more.

@@ -12,7 +12,7 @@ use tower_response_cache::{NearCache, RedisStore, Store};
 use crate::checker::{History, Seen, Via};
 use crate::cluster::{Cluster, PRIMARIES, until};
 use crate::fleet::{Fleet, INSTANCES, Layout, near_store, redis_store};
-use crate::runs::{ENOUGH, conclude, seed};
+use crate::runs::{ENOUGH, conclude, let_work, seed};
 use crate::sentinels::{PASSWORD, Watched};
 use crate::source::all_keys;
 use crate::traffic::Traffic;
@@ -68,7 +68,7 @@ async fn run(name: &str, layout: Layout, grace: Duration, store: impl Fn(&str) -
         tokio::task::spawn_blocking(move || harm(cluster, layout, &stop, &history, rng))
     };
     let clients = Traffic::full().start(&fleet, &mut rng);
-    let cluster = let_work(clients, harm, &stop, Duration::from_secs(6)).await;
+    let cluster = until_well(&fleet, clients, harm, &stop, Duration::from_secs(6)).await;
     conclude(name, &fleet).await;
     drop(cluster);
 }
@@ -110,23 +110,20 @@ async fn behind_sentinels_while_primaries_die() {
         })
     };
     let clients = Traffic::full().start(&fleet, &mut Rng::with_seed(seed()));
-    let watched = let_work(clients, harm, &stop, Duration::from_secs(20)).await;
+    let watched = until_well(&fleet, clients, harm, &stop, Duration::from_secs(20)).await;
     conclude("behind_sentinels_while_primaries_die", &fleet).await;
     drop(watched);
 }
 
 /// Lets the clients work for a while, and waits until all is well again.
-async fn let_work<T>(
+async fn until_well<T>(
+    fleet: &Fleet,
     mut clients: JoinSet<()>,
     harm: JoinHandle<T>,
     stop: &AtomicBool,
     span: Duration,
 ) -> T {
-    let left = tokio::time::sleep(span);
-    tokio::select! {
-        () = left => {}
-        ended = clients.join_next() => panic!("clients go on until they are aborted: {ended:?}"),
-    }
+    let_work(fleet, &mut clients, span).await;
     stop.store(true, Ordering::Relaxed);
     clients.shutdown().await;
     harm.await.unwrap()

@@ -61,6 +61,8 @@ pub struct Fleet {
     pub history: Arc<History>,
     /// How late an instance may see what another has confirmed.
     pub grace: Duration,
+    /// Whether entries near the instances have to be used.
+    pub is_near: bool,
     /// Ad-hoc deletions that have stopped midway, and whose callers have to call again.
     owed: Arc<Mutex<Vec<(&'static str, String)>>>,
     layout: Layout,
@@ -84,6 +86,7 @@ impl Fleet {
             source,
             history: Arc::default(),
             grace: Duration::ZERO,
+            is_near: false,
             owed: Arc::default(),
             layout,
         }

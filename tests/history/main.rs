@@ -101,11 +101,8 @@ async fn near(name: &str, near: NearCache, grace: Duration, faults: &'static [Fa
     let store = || Arc::new(near_store(&server.url(), near.clone())) as _;
     let mut fleet = Fleet::new((0..INSTANCES).map(|_| store()));
     fleet.grace = grace;
-    let server = run(name, &fleet, server, faults, Traffic::full()).await;
-    let hits: u64 = fleet.instances.iter().map(|one| one.cache.stats().near).sum();
-    println!("{name}: {hits} of the hits were near");
-    assert!(hits > 0, "{name}: nothing was near, so nothing is proved");
-    drop(server);
+    fleet.is_near = true;
+    drop(run(name, &fleet, server, faults, Traffic::full()).await);
 }
 
 /// P7: an instance's clock says when something is old, and nothing of what is valid.

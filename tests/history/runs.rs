@@ -30,8 +30,18 @@ pub async fn run(
 /// How many hits there must be: where nothing is answered from the store, nothing can be wrong.
 pub const ENOUGH: usize = 30;
 
+/// Whether enough has happened to prove anything.
+pub fn is_enough(fleet: &Fleet) -> bool {
+    let versions = fleet.history.count(|seen| matches!(seen, Seen::Version(..)));
+    versions > 100 && hits(fleet) >= ENOUGH && (!fleet.is_near || near_hits(fleet) > 0)
+}
+
 fn hits(fleet: &Fleet) -> usize {
     fleet.history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)))
+}
+
+fn near_hits(fleet: &Fleet) -> u64 {
+    fleet.instances.iter().map(|one| one.cache.stats().near).sum()
 }
 
 /// Lets the clients work while faults happen.
@@ -44,13 +54,7 @@ pub async fn work(
     let mut rng = Rng::with_seed(seed());
     let faults = Faults::begin(server, faults, fleet.history.clone(), rng.fork());
     let mut clients = traffic.start(fleet, &mut rng);
-    // On a busy machine a server that pauses leaves little time between two pauses.
-    for _ in 0..5 {
-        watch(&mut clients, duration()).await;
-        if hits(fleet) >= ENOUGH {
-            break;
-        }
-    }
+    let_work(fleet, &mut clients, duration()).await;
     clients.shutdown().await;
     tokio::task::spawn_blocking(move || faults.end()).await.unwrap()
 }
@@ -69,11 +73,7 @@ pub async fn conclude(name: &str, fleet: &Fleet) {
         seed(),
         violations.len(),
     );
-    let versions = fleet.history.count(|seen| matches!(seen, Seen::Version(..)));
-    assert!(
-        versions > 100 && hits(fleet) >= ENOUGH,
-        "{name}: too little has happened to prove anything"
-    );
+    assert!(is_enough(fleet), "{name}: too little has happened to prove anything");
 }
 
 /// Runs until something is found, which must be soon.
@@ -97,6 +97,16 @@ pub async fn found(
     tokio::task::spawn_blocking(move || faults.end()).await.unwrap();
     summarize(name, &fleet, violations);
     assert!(violations > 0, "{name}: the checker is blind");
+}
+
+/// Lets the clients work so long, and then until enough has happened: on a busy machine a server that
+/// pauses or dies leaves little time between.
+pub async fn let_work(fleet: &Fleet, clients: &mut JoinSet<()>, span: Duration) {
+    let latest = Instant::now() + span + Duration::from_secs(20);
+    watch(clients, span).await;
+    while !is_enough(fleet) && Instant::now() < latest {
+        watch(clients, Duration::from_millis(200)).await;
+    }
 }
 
 /// Lets the clients work, and sees that none of them fails.
@@ -151,10 +161,11 @@ fn summarize(name: &str, fleet: &Fleet, violations: usize) {
     }
     let hits = hits(fleet);
     println!(
-        "{name}: reads {}, hits {hits}, stale {stale}, collapsed {collapsed}, failed {}, left {}, \
+        "{name}: reads {}, hits {hits}, near {}, stale {stale}, collapsed {collapsed}, failed {}, left {}, \
          slowest {:?}, writes {}, unconfirmed {unconfirmed}, faults {:?}, violations {violations}, \
          seed {}",
         history.count(|_| true),
+        near_hits(fleet),
         history.count(|seen| *seen == Seen::Failed),
         history.count(|seen| *seen == Seen::Left),
         history.slowest(),

@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::redis_server::free_port;
+
 /// What becomes of connections and of what goes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -63,8 +65,8 @@ impl FaultProxy {
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
         });
-        let listener = listen(0).expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
+        let port = free_port();
+        let listener = listen(port).expect("a free port");
         let task = tokio::spawn(run(Arc::clone(&state), listener));
         Self { port, state, task }
     }

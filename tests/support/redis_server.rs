@@ -4,9 +4,10 @@
 #![allow(dead_code, unreachable_pub)]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -35,7 +36,7 @@ impl RedisServer {
     /// Starts one with further arguments, such as `["--maxmemory", "4mb"]`.
     pub fn with_args(args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        // Between finding a free port and using it somebody else may take it.
+        // Somebody who is no test of ours may take the port before the server has it.
         for _ in 0..5 {
             let dir = TempDir::new().expect("a temporary directory");
             let mut server = Self { child: None, port: free_port(), args: args.clone(), dir };
@@ -129,9 +130,13 @@ impl RedisServer {
 
     /// The last lines of its log.
     pub fn last_words(&self, lines: usize) -> String {
-        let log = std::fs::read_to_string(self.dir.path().join(LOG)).unwrap_or_default();
+        let log = self.log();
         let from = log.lines().count().saturating_sub(lines);
         log.lines().skip(from).fold(String::new(), |text, line| text + line + "\n")
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join(LOG)).unwrap_or_default()
     }
 
     /// Its directory.
@@ -173,6 +178,7 @@ impl RedisServer {
     }
 
     fn launch(&mut self) -> bool {
+        let before = self.log().len();
         self.spawn();
         let began = Instant::now();
         while began.elapsed() < Duration::from_secs(10) {
@@ -183,7 +189,9 @@ impl RedisServer {
             if ended {
                 break;
             }
-            if answers(self.port) {
+            // Who answers may be another one, if this one did not get the port.
+            let is_ready = self.log()[before..].contains("Ready to accept connections");
+            if is_ready && answers(self.port) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));
@@ -202,9 +210,20 @@ impl Drop for RedisServer {
     }
 }
 
+/// A port that nobody listens on, and that no other test is given as long as this process lives: it
+/// holds the UDP port of that number, which nobody uses otherwise. It lies below those that the system
+/// gives to whoever connects, so that a server which is started again finds it free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static CLAIMS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    for _ in 0..1000 {
+        let port = fastrand::u16(10_000..32_000);
+        let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else { continue };
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            CLAIMS.lock().expect("no thread has panicked with it").push(claim);
+            return port;
+        }
+    }
+    panic!("there is no free port")
 }
 
 /// Whether the server answers, be it that it wants a password first.

@@ -134,8 +134,16 @@ impl Cluster {
 
     /// Whether it runs and serves slots, as it says itself.
     pub fn is_primary(&self, at: usize) -> bool {
-        let role = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
-        role.is_some_and(|role| role.contains("role:master"))
+        self.says(at, "role:master")
+    }
+
+    fn is_replica(&self, at: usize) -> bool {
+        self.says(at, "role:slave")
+    }
+
+    fn says(&self, at: usize, role: &str) -> bool {
+        let said = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
+        said.is_some_and(|said| said.contains(role))
     }
 
     /// A replica of this primary that runs.
@@ -265,7 +273,12 @@ impl Move<'_> {
         let owner = self.cluster.ids[self.to].as_str();
         self.cluster.tell(self.to, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]);
         let from = self.cluster.nodes[self.from].port();
-        until("the slot is given away", || {
+        self.cluster.until("the slot is given away", || {
+            // Taken for dead meanwhile, it gives nothing away: who took its place hears from the others
+            // whose the slot is.
+            if self.cluster.is_replica(self.from) {
+                return true;
+            }
             while self.step(20) {}
             ask(from, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]).starts_with("+OK")
         });

@@ -1,8 +1,8 @@
 //! The steps that concern one key, but for look-ups.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bb8_redis::redis::{Cmd, Value};
+use bb8_redis::redis::{Cmd, Value, cmd};
 use bytes::Bytes;
 
 use super::RedisStore;
@@ -16,7 +16,9 @@ use super::script::{Call, Script};
 use crate::entry::{Millis, Snapshot};
 use crate::key::{Fingerprint, Names, ScopeNames};
 use crate::store::types::nonce;
-use crate::store::{Filled, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError};
+use crate::store::{
+    Filled, LeaseToken, Miss, MissRequest, Refusal, Stamped, StoreError, StoreErrorKind,
+};
 
 /// How long the bytes of a fill stay under their own name if nothing renames them.
 const IN_TRANSIT: u64 = 10_000;
@@ -26,6 +28,10 @@ const WHOLE: usize = 64 * 1024;
 
 /// How much of either end of a larger entry it compares.
 const END: usize = 1024;
+
+/// How often the removal of what is too large is asked for, and how long it is waited for each time.
+const ATTEMPTS: usize = 4;
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 impl RedisStore {
     /// In a cluster the generations that are on other nodes are read before the rest, and created if they
@@ -279,8 +285,45 @@ impl RedisStore {
         self.ask(Script::Discard, &[names.entry()], &[length.as_bytes(), first, last]).await
     }
 
+    /// The connection may be one on which the very value is on its way: the answer stands behind it
+    /// then, and is lost with it if the connection is given up, while what was asked for is done. So
+    /// the value is measured first, and whoever has seen that it was too large asks again, on another
+    /// connection, until it is gone.
     pub(super) async fn do_trim(&self, names: &Names, most: u64) -> Result<bool, StoreError> {
-        self.ask(Script::Trim, &[names.entry()], &[most.to_string().as_bytes()]).await
+        let limit = &most.to_string();
+        let mut is_larger = false;
+        let mut attempt = 1;
+        loop {
+            let trimmed = tokio::time::timeout(ATTEMPT, async {
+                is_larger |= self.length_of(names.entry()).await? > most;
+                self.ask(Script::Trim, &[names.entry()], &[limit.as_bytes()]).await
+            });
+            let failure = match trimmed.await {
+                Ok(Ok(trimmed)) => return Ok(trimmed || is_larger),
+                Ok(Err(error)) => error,
+                Err(_) => StoreErrorKind::Timeout.into(),
+            };
+            if failure.kind() == StoreErrorKind::Refused || attempt == ATTEMPTS {
+                return Err(failure);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// How many bytes the string has.
+    async fn length_of(&self, name: &str) -> Result<u64, StoreError> {
+        let mut command = cmd("STRLEN");
+        command.arg(name);
+        let command = &command;
+        let length = self.nodes.at(name, move |mut link| async move {
+            match link.command(command).await {
+                Ok(length) => Ok(number(Some(&length)).and_then(|length| length.try_into().ok())),
+                // It is none.
+                Err(failure) if failure.kind == StoreErrorKind::Refused => Ok(Some(0)),
+                Err(failure) => Err(failure),
+            }
+        });
+        Ok(length.await?.unwrap_or(0))
     }
 
     /// Calls a script that mints nothing and answers yes or no.
