@@ -9,6 +9,7 @@ use super::{Head, Id, Millis, Prepared};
 ///
 /// All moments are of the store's clock.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// The run, the stamps, and until when the entry is fresh.
     pub head: Head,
