@@ -78,7 +78,7 @@ pub(crate) async fn examine(
     read.select(shared, headers);
     loop {
         let found = look_up(shared, read).await?;
-        let now = shared.store.now();
+        let now = found.at.unwrap_or_else(|| shared.store.now());
         let verdict = judge_or_select(shared, read, headers, &found, now);
         let Some(verdict) = verdict else { continue };
         let Some(entry) = in_groups(&verdict) else {
@@ -99,7 +99,7 @@ pub(crate) fn glance(shared: &Arc<Shared>, read: &mut Read, headers: &HeaderMap)
         // Of groups the store has to be asked.
         let is_alone = |found: &Found| found.decoded.as_ref().is_none_or(|it| it.tags.is_empty());
         let found = take(shared, "lookup", |store| store.at_hand(&read.names).filter(is_alone))?;
-        let now = shared.store.now();
+        let now = found.at.unwrap_or_else(|| shared.store.now());
         let verdict = judge_or_select(shared, read, headers, &found, now);
         let Some(verdict) = verdict else { continue };
         if in_groups(&verdict).is_some() {

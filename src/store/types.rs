@@ -30,6 +30,9 @@ pub struct Found {
     pub source: u64,
     /// Whether the bytes come from the memory of this process, and not from the store.
     pub near: bool,
+    /// What [`Store::now`](super::Store::now) said for it, if nothing was waited for after: whoever
+    /// judges the entry reads the clock otherwise.
+    pub at: Option<Millis>,
 }
 
 impl Found {
@@ -43,7 +46,7 @@ impl Found {
         run: RunId,
     ) -> Self {
         let generations = generations.into();
-        Self { entry, decoded: None, generations, epoch, run, source: 0, near: false }
+        Self { entry, decoded: None, generations, epoch, run, source: 0, near: false, at: None }
     }
 
     /// The snapshot that these generations and this epoch make, if all are present and open.

@@ -29,7 +29,8 @@ impl MemoryStore {
         let (generations, epoch) = stood.unwrap_or_else(|| self.look(names, held.as_deref(), now));
         let entry = held.as_ref().map(|held| held.frame.clone());
         let decoded = held.and_then(|held| held.entry.clone());
-        Found { entry, decoded, generations, epoch, run: self.run, source: 0, near: false }
+        let found = Found::new(entry, generations, epoch, self.run);
+        Found { decoded, at: Some(now), ..found }
     }
 
     /// Searches for the names of a key's scopes and its epoch, and remembers with the entry what it found.

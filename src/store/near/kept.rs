@@ -67,8 +67,8 @@ pub(in crate::store) struct Kept {
 }
 
 impl Kept {
-    /// The answer, once more.
-    pub(in crate::store) fn found(&self) -> Found {
+    /// The answer, once more. The store's clock says `at`, if it has been read for it.
+    pub(in crate::store) fn found(&self, at: Option<Millis>) -> Found {
         Found {
             entry: Some(self.frame.clone()),
             decoded: Some(Arc::clone(&self.entry)),
@@ -77,6 +77,7 @@ impl Kept {
             run: self.run,
             source: self.source,
             near: true,
+            at,
         }
     }
 }
@@ -119,22 +120,30 @@ impl Near {
     }
 
     /// What is kept of this key and holds, as far as is known here: in the strict mode the store is
-    /// still to be asked.
-    pub(in crate::store) fn get(&self, names: &Names, now: Millis) -> Option<Arc<Kept>> {
+    /// still to be asked. It is `at` here, and `now` by the store's clock.
+    pub(in crate::store) fn get(
+        &self,
+        names: &Names,
+        at: Instant,
+        now: Millis,
+    ) -> Option<Arc<Kept>> {
         let kept = self.entries.get(names.entry())?;
         // A stale one may have been refreshed in the store.
-        if kept.fresh_until <= now || kept.taken.elapsed() >= self.settings.max_age {
+        let age = at.saturating_duration_since(kept.taken);
+        if kept.fresh_until <= now || age >= self.settings.max_age {
             self.forget(names);
             return None;
         }
-        let holds = self.positions.hold(&kept.noted)
-            && match self.settings.mode {
-                Mode::Strict => true,
-                Mode::Coherent => {
-                    self.positions.is_of_this_era(&kept.noted)
-                        && kept.told.iter().all(|told| self.is_proven(told))
-                }
-            };
+        let holds = match self.settings.mode {
+            Mode::Strict => self.positions.hold(&kept.noted),
+            // In this order: what has been told before the proof has been noted before it. Compared
+            // before, the positions could be those from before a silence that has just ended.
+            Mode::Coherent => {
+                kept.told.iter().all(|told| self.is_proven(told, at))
+                    && self.positions.hold(&kept.noted)
+                    && self.positions.is_of_this_era(&kept.noted)
+            }
+        };
         holds.then_some(kept)
     }
 
@@ -260,18 +269,21 @@ impl Near {
 
     /// Whether some feed is proven alive.
     pub(in crate::store) fn is_alive(&self) -> bool {
-        self.feeds.read().iter().any(|told| self.is_proven(told))
+        let (feeds, at) = (self.feeds.read(), Instant::now());
+        feeds.iter().any(|told| self.is_proven(told, at))
     }
 
     /// Whether the feed of the server at this address is proven alive.
     pub(in crate::store) fn is_told_by(&self, address: &str) -> bool {
-        self.feeds.read().iter().any(|told| *told.by.address == *address && self.is_proven(told))
+        let (feeds, at) = (self.feeds.read(), Instant::now());
+        feeds.iter().any(|told| *told.by.address == *address && self.is_proven(told, at))
     }
 
-    fn is_proven(&self, told: &Told) -> bool {
+    fn is_proven(&self, told: &Told, at: Instant) -> bool {
         let proven = told.proven.load(Ordering::Acquire);
         let proven_at = self.began + Duration::from_micros(proven);
-        !told.ended.load(Ordering::Acquire) && proven_at.elapsed() < self.settings.liveness
+        !told.ended.load(Ordering::Acquire)
+            && at.saturating_duration_since(proven_at) < self.settings.liveness
     }
 
     /// Who tells of what moves these names, and has told since they were noted; `None` if anybody is
@@ -300,5 +312,99 @@ impl quick_cache::Weighter<Box<str>, Arc<Kept>> for Weighter {
     fn weight(&self, name: &Box<str>, kept: &Arc<Kept>) -> u64 {
         let parts = kept.frame.len() + kept.entry.overhead() + 96 * kept.generations.len();
         (OVERHEAD + name.len() + parts) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hint::spin_loop;
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+    use crate::entry::{Content, Prepared};
+    use crate::key::Space;
+    use crate::store::NearCache;
+
+    const RUN: RunId = RunId([1; 8]);
+    const NOW: Millis = 1_000;
+    const LIVENESS: Duration = Duration::from_micros(200);
+    const ROUNDS: usize = 2_000;
+
+    fn entry(names: &Names, stamp: Id) -> Entry {
+        let head = Head {
+            run: RUN,
+            scopes: names.scopes_digest(),
+            stamps: Box::new([stamp]),
+            fresh_until: NOW + 60_000,
+        };
+        Entry {
+            head,
+            name: names.entry_digest(),
+            stored_at: NOW,
+            age: 0,
+            stale_until: 0,
+            error_until: 0,
+            cost: 0,
+            tags: Vec::new(),
+            selection: None,
+            content: Content::Value,
+            body: Bytes::from_static(b"old"),
+            prepared: Prepared::default(),
+        }
+    }
+
+    /// P21. The feed has been silent for longer than is forgiven. While somebody looks, it tells of a move
+    /// that is as old as that, and proves itself: who looked before may have either, and the old
+    /// answer with neither.
+    #[test]
+    fn a_feed_that_wakes_up_while_somebody_looks_vouches_for_nothing_from_before() {
+        let settings = NearCache::coherent().settings();
+        let near = Near::new(NearSettings { liveness: LIVENESS, ..settings });
+        let mut names = Names::new(&Space::new(&"gym".into(), "4"), "GET", "/users");
+        names.push_scope("tenant");
+        let scope = names.scopes().next().unwrap().to_owned();
+        let by = By { address: "here".into(), run: RUN };
+        let ended = Arc::new(AtomicBool::new(false));
+        let told = near.begin(by.clone(), vec!["gym".into()], ended, Instant::now());
+        let stamp = Id::mint(1, [1; 8]);
+        let open = Generation::Open { current: stamp, behind: [None; Generation::SOFT] };
+        let bytes = entry(&names, stamp).encode();
+        // Odd while the feed is to tell.
+        let turn = AtomicUsize::new(0);
+        let await_turn = |mine: usize| {
+            let mut spins = 0;
+            while turn.load(Ordering::Acquire) != mine {
+                spins += 1;
+                if spins < 1000 { spin_loop() } else { std::thread::yield_now() }
+            }
+        };
+        let (mut kept, mut outdated) = (0, 0);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for round in 0..ROUNDS {
+                    await_turn(2 * round + 1);
+                    near.told(scope.as_bytes());
+                    near.prove(&told, Instant::now());
+                    turn.store(2 * round + 2, Ordering::Release);
+                }
+            });
+            for round in 0..ROUNDS {
+                near.prove(&told, Instant::now());
+                if let Some(asked) = near.ask(&names) {
+                    let mut found = Found::new(Some(bytes.clone()), [open], Some(stamp), RUN);
+                    near.keep(&names, asked, &mut found, std::slice::from_ref(&by), NOW);
+                    kept += 1;
+                }
+                let silent = Instant::now();
+                while silent.elapsed() < LIVENESS {
+                    spin_loop();
+                }
+                turn.store(2 * round + 1, Ordering::Release);
+                outdated += usize::from(near.get(&names, Instant::now(), NOW).is_some());
+                await_turn(2 * round + 2);
+            }
+        });
+        assert_eq!(outdated, 0, "of {kept}: it moved before the feed fell silent");
+        assert!(kept > 0 && near.entries.get(names.entry()).is_some(), "nothing was kept");
     }
 }

@@ -36,8 +36,14 @@ impl ServerClock {
 
     /// The server's time.
     pub(super) fn now(&self) -> Millis {
-        let now = self.passed().saturating_add(self.at_start.load(Ordering::Relaxed));
-        Millis::try_from(now).unwrap_or(0)
+        self.at(Instant::now())
+    }
+
+    /// The server's time at a moment.
+    pub(super) fn at(&self, moment: Instant) -> Millis {
+        let passed = self.passed(moment);
+        let time = passed.saturating_add(self.at_start.load(Ordering::Relaxed));
+        Millis::try_from(time).unwrap_or(0)
     }
 
     /// By how many milliseconds the server's clock was ahead of the local one when this began.
@@ -54,12 +60,14 @@ impl ServerClock {
             return;
         }
         let half = i64::try_from(trip.as_millis() / 2).unwrap_or(0);
-        self.at_start.store(server.saturating_sub(self.passed() - half), Ordering::Relaxed);
+        self.at_start
+            .store(server.saturating_sub(self.passed(Instant::now()) - half), Ordering::Relaxed);
         self.learned.store(true, Ordering::Relaxed);
     }
 
-    fn passed(&self) -> i64 {
-        i64::try_from(self.start.elapsed().as_millis()).unwrap_or(i64::MAX)
+    fn passed(&self, until: Instant) -> i64 {
+        let passed = until.saturating_duration_since(self.start).as_millis();
+        i64::try_from(passed).unwrap_or(i64::MAX)
     }
 }
 

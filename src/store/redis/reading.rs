@@ -89,11 +89,11 @@ impl RedisStore {
         let entry = if with_entry { read.entry() } else { None };
         let generations = (first..first + count)
             .map(|at| read.stamp(at).map_or(Generation::Missing, Generation::parse))
-            .collect();
+            .collect::<Arc<[_]>>();
         let epoch = read.stamp(first + count).and_then(Id::from_slice);
         let (run, source, address) = read.by();
         let by = self.by(address, run);
-        let found = Found { entry, decoded: None, generations, epoch, run, source, near: false };
+        let found = Found { source, ..Found::new(entry, generations, epoch, run) };
         Ok(Some(Answer { found, by }))
     }
 
@@ -127,13 +127,12 @@ impl RedisStore {
                     What::All => values.next().and_then(bytes_of).map(Bytes::from),
                     What::Stamps => None,
                 };
-                let generations = values.by_ref().take(count).map(generation).collect();
+                let generations: Arc<[_]> = values.by_ref().take(count).map(generation).collect();
                 let epoch = values.next().and_then(bytes_of);
                 let epoch = epoch.and_then(|stored| Id::from_slice(&stored));
                 let (run, source) = (link.run(), link.id());
                 let by = self.by(link.address(), run);
-                let found =
-                    Found { entry, decoded: None, generations, epoch, run, source, near: false };
+                let found = Found { source, ..Found::new(entry, generations, epoch, run) };
                 Ok(Answer { found, by })
             })
             .await
@@ -171,7 +170,7 @@ impl RedisStore {
             && now.generations == kept.generations
             && now.run == kept.run
         {
-            return Ok(kept.found());
+            return Ok(kept.found(None));
         }
         near.forget(names);
         self.look_and_keep(near, names).await

@@ -71,6 +71,12 @@ impl RedisStore {
         Self { nodes, began: Instant::now(), distrusted, near, others }
     }
 
+    /// This moment, and what the server's clock says at it.
+    fn moment(&self) -> (Instant, Millis) {
+        let at = Instant::now();
+        (at, self.nodes.shared.kit.clock.at(at))
+    }
+
     /// Another configuration may have entries of some tenant.
     pub(super) fn seen_others(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
@@ -120,10 +126,11 @@ impl Store for RedisStore {
         let Some(near) = self.near.as_ref().filter(|_| names.scope_count() > 0) else {
             return StoreFuture::pending(self.do_lookup(names));
         };
-        match near.get(names, self.now()) {
-            Some(kept) if near.mode() == NearMode::Coherent && self.nodes.shared.stands() => {
-                StoreFuture::ready(Ok(kept.found()))
-            }
+        // Before what is kept is compared, as with the feeds' proofs.
+        let is_believed = near.mode() == NearMode::Coherent && self.nodes.shared.stands();
+        let (at, now) = self.moment();
+        match near.get(names, at, now) {
+            Some(kept) if is_believed => StoreFuture::ready(Ok(kept.found(Some(now)))),
             Some(kept) => StoreFuture::pending(self.confirm_near(near, names, kept)),
             None => StoreFuture::pending(self.look_and_keep(near, names)),
         }
@@ -134,7 +141,8 @@ impl Store for RedisStore {
         if names.scope_count() == 0 || !self.nodes.shared.stands() {
             return None;
         }
-        near.get(names, self.now()).map(|kept| kept.found())
+        let (at, now) = self.moment();
+        near.get(names, at, now).map(|kept| kept.found(Some(now)))
     }
 
     fn miss<'a>(&'a self, names: &'a Names, request: &'a MissRequest) -> StoreFuture<'a, Miss> {
@@ -257,7 +265,7 @@ impl Store for RedisStore {
     }
 
     fn recall(&self, names: &Names, span: Duration) -> Option<Found> {
-        self.near.as_ref()?.recall(names, span).map(|kept| kept.found())
+        self.near.as_ref()?.recall(names, span).map(|kept| kept.found(None))
     }
 
     fn status(&self) -> StoreStatus {
