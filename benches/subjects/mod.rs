@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
-use tower_response_cache::entry::{Content, Entry, Head, Id, Prepared, RunId};
+use tower_response_cache::entry::{Content, Entry, Head, Id, RunId};
 use tower_response_cache::key::{
     EPOCHS, Keep, Names, QueryLimits, ScopeTemplate, Space, normalize_path, normalize_query,
 };
@@ -110,20 +110,12 @@ fn entry_of<T>(size: usize, with: impl Fn(&Entry) -> T + 'static) -> impl Fn() -
         stamps: [Id::mint(1, [1; 8]), Id::mint(2, [2; 8])].into(),
         fresh_until: 2_000_000_000_000,
     };
-    let entry = Entry {
-        head,
-        name: EPOCHS,
-        stored_at: 1_900_000_000_000,
-        age: 0,
-        stale_until: 2_000_000_000_000,
-        error_until: 2_000_000_000_000,
-        cost: 5000,
-        tags: Vec::new(),
-        selection: None,
-        content: Content::Response { status: StatusCode::OK, headers },
-        body: Bytes::from(vec![b'x'; size]),
-        prepared: Prepared::default(),
-    };
+    let content = Content::Response { status: StatusCode::OK, headers };
+    let mut entry = Entry::new(head, EPOCHS, content, Bytes::from(vec![b'x'; size]));
+    entry.stored_at = 1_900_000_000_000;
+    entry.stale_until = 2_000_000_000_000;
+    entry.error_until = 2_000_000_000_000;
+    entry.cost = 5000;
     move || with(&entry)
 }
 

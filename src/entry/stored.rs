@@ -41,6 +41,36 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// An entry that is new as of the store's first moment, never stale, and in no group; the other
+    /// fields can be set after.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use tower_response_cache::entry::{Content, Entry, Head, RunId};
+    ///
+    /// let head = Head { run: RunId([1; 8]), scopes: [2; 8], stamps: Box::default(), fresh_until: 60_000 };
+    /// let mut entry = Entry::new(head, 7, Content::Value, Bytes::from_static(b"{}"));
+    /// entry.stored_at = 30_000;
+    /// assert_eq!(Entry::decode(entry.encode()), Ok(entry));
+    /// ```
+    #[must_use]
+    pub fn new(head: Head, name: u64, content: Content, body: Bytes) -> Self {
+        Self {
+            head,
+            name,
+            stored_at: 0,
+            age: 0,
+            stale_until: 0,
+            error_until: 0,
+            cost: 0,
+            tags: Vec::new(),
+            selection: None,
+            content,
+            body,
+            prepared: Prepared::default(),
+        }
+    }
+
     /// What it takes in memory beside the bytes that it was decoded from, roughly.
     pub(crate) fn overhead(&self) -> usize {
         // What a map of fields has for each, and a hash table's room to spare.

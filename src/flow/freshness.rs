@@ -153,26 +153,17 @@ mod tests {
     use http::{HeaderMap, HeaderValue, StatusCode};
 
     use super::*;
-    use crate::entry::{Head, Prepared, RunId};
+    use crate::entry::{Head, RunId};
 
     fn entry(fresh_until: Millis, stale: Millis, error: Millis) -> Entry {
         let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: Box::default(), fresh_until };
         let mut headers = HeaderMap::new();
         headers.insert(ETAG, HeaderValue::from_static("\"1\""));
-        Entry {
-            head,
-            name: 0,
-            stored_at: 0,
-            age: 0,
-            stale_until: fresh_until + stale,
-            error_until: fresh_until + error,
-            cost: 0,
-            tags: Vec::new(),
-            selection: None,
-            content: Content::Response { status: StatusCode::OK, headers },
-            body: Bytes::new(),
-            prepared: Prepared::default(),
-        }
+        let content = Content::Response { status: StatusCode::OK, headers };
+        let mut entry = Entry::new(head, 0, content, Bytes::new());
+        entry.stale_until = fresh_until + stale;
+        entry.error_until = fresh_until + error;
+        entry
     }
 
     #[test]

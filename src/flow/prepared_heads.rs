@@ -41,25 +41,13 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
-    use crate::entry::{Content, Head, Prepared, RunId};
+    use crate::entry::{Content, Head, RunId};
 
     fn entry() -> Arc<Entry> {
         let head =
             Head { run: RunId([0; 8]), scopes: [0; 8], stamps: Box::default(), fresh_until: 0 };
-        Arc::new(Entry {
-            head,
-            name: 0,
-            stored_at: 0,
-            age: 0,
-            stale_until: 0,
-            error_until: 0,
-            cost: 0,
-            tags: Vec::new(),
-            selection: None,
-            content: Content::Response { status: StatusCode::OK, headers: HeaderMap::new() },
-            body: Bytes::new(),
-            prepared: Prepared::default(),
-        })
+        let content = Content::Response { status: StatusCode::OK, headers: HeaderMap::new() };
+        Arc::new(Entry::new(head, 0, content, Bytes::new()))
     }
 
     #[test]

@@ -321,7 +321,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
-    use crate::entry::{Content, Prepared};
+    use crate::entry::Content;
     use crate::key::Space;
     use crate::store::NearCache;
 
@@ -337,20 +337,7 @@ mod tests {
             stamps: Box::new([stamp]),
             fresh_until: NOW + 60_000,
         };
-        Entry {
-            head,
-            name: names.entry_digest(),
-            stored_at: NOW,
-            age: 0,
-            stale_until: 0,
-            error_until: 0,
-            cost: 0,
-            tags: Vec::new(),
-            selection: None,
-            content: Content::Value,
-            body: Bytes::from_static(b"old"),
-            prepared: Prepared::default(),
-        }
+        Entry::new(head, names.entry_digest(), Content::Value, Bytes::from_static(b"old"))
     }
 
     /// P21. The feed has been silent for longer than is forgiven. While somebody looks, it tells of a move
