@@ -166,7 +166,7 @@ mod tests {
     use http::header::IF_NONE_MATCH;
 
     use super::*;
-    use crate::entry::{Head, Id, Prepared, RunId};
+    use crate::entry::{Head, Id, RunId};
 
     fn snapshot(micros: u64) -> Snapshot {
         let id = Id::mint(micros, [0; 8]);
@@ -177,20 +177,8 @@ mod tests {
         let head = Head { run: RunId([0; 8]), scopes: [0; 8], stamps: [].into(), fresh_until: 0 };
         let mut headers = HeaderMap::new();
         headers.insert(ETAG, HeaderValue::from_static("\"1\""));
-        let entry = Entry {
-            head,
-            name: 0,
-            stored_at: 0,
-            age: 0,
-            stale_until: 0,
-            error_until: 0,
-            cost: 0,
-            tags: Vec::new(),
-            selection: None,
-            content: Content::Response { status: StatusCode::OK, headers },
-            body: Bytes::from_static(b"body"),
-            prepared: Prepared::default(),
-        };
+        let content = Content::Response { status: StatusCode::OK, headers };
+        let entry = Entry::new(head, 0, content, Bytes::from_static(b"body"));
         let frame = Bytes::new();
         let entry = Arc::new(entry);
         Held { entry, frame, snapshot: found_under, on_error: false, revalidate: true }

@@ -210,7 +210,19 @@ pub(super) fn groups_of(read: &Read, entry: &Entry) -> ScopeNames {
 /// Reads what the store has under these names, within the time that a look-up may take.
 async fn look_up(shared: &Arc<Shared>, read: &mut Read) -> Result<Found, StoreError> {
     let deadline = || read.patience.deadline(shared);
-    let found = step(shared, "lookup", deadline, |store| store.lookup(&read.names)).await;
+    let mut at_once = false;
+    let mut found = step(shared, "lookup", deadline, |store| {
+        let found = store.lookup(&read.names);
+        at_once = found.is_ready();
+        found
+    })
+    .await;
+    if let Ok(found) = &mut found
+        && !at_once
+    {
+        // Time has passed since, whatever a store says that waits for another one.
+        found.at = None;
+    }
     match &found {
         Ok(found) if found.near => shared.telemetry.near(&read.route.telemetry),
         Err(error) if error.kind() == StoreErrorKind::Timeout => trim(shared, &read.names),

@@ -235,7 +235,7 @@ async fn slow_reads(servers: &[&Arc<Server>]) -> Vec<tokio::task::JoinHandle<Ans
     })
     .await;
     // It is counted right before it reads.
-    sleep(SLOW / 8).await;
+    sleep(SLOW / 4).await;
     reads
 }
 

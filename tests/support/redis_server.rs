@@ -190,8 +190,9 @@ impl RedisServer {
                 break;
             }
             // Who answers may be another one, if this one did not get the port.
-            let is_ready = self.log()[before..].contains("Ready to accept connections");
-            if is_ready && answers(self.port) {
+            let log = self.log();
+            let said = log.get(before..).unwrap_or_default();
+            if said.contains("Ready to accept connections") && answers(self.port) {
                 return true;
             }
             std::thread::sleep(Duration::from_millis(5));

@@ -329,6 +329,16 @@ mod tests {
     const NOW: Millis = 1_000;
     const LIVENESS: Duration = Duration::from_micros(200);
     const ROUNDS: usize = 2_000;
+    const OVER: usize = usize::MAX;
+
+    /// Tells the other thread that this one has ended, however it did.
+    struct Over<'a>(&'a AtomicUsize);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(OVER, Ordering::Release);
+        }
+    }
 
     fn entry(names: &Names, stamp: Id) -> Entry {
         let head = Head {
@@ -360,7 +370,11 @@ mod tests {
         let turn = AtomicUsize::new(0);
         let await_turn = |mine: usize| {
             let mut spins = 0;
-            while turn.load(Ordering::Acquire) != mine {
+            loop {
+                let now = turn.load(Ordering::Acquire);
+                if now == mine || now == OVER {
+                    return now == mine;
+                }
                 spins += 1;
                 if spins < 1000 { spin_loop() } else { std::thread::yield_now() }
             }
@@ -368,14 +382,18 @@ mod tests {
         let (mut kept, mut outdated) = (0, 0);
         std::thread::scope(|threads| {
             threads.spawn(|| {
-                for round in 0..ROUNDS {
-                    await_turn(2 * round + 1);
+                let _over = Over(&turn);
+                let mut mine = 1;
+                while await_turn(mine) {
                     near.told(scope.as_bytes());
                     near.prove(&told, Instant::now());
-                    turn.store(2 * round + 2, Ordering::Release);
+                    turn.store(mine + 1, Ordering::Release);
+                    mine += 2;
                 }
             });
-            for round in 0..ROUNDS {
+            let (_over, began) = (Over(&turn), Instant::now());
+            let mut round = 0;
+            while round < ROUNDS && began.elapsed() < Duration::from_secs(2) {
                 near.prove(&told, Instant::now());
                 if let Some(asked) = near.ask(&names) {
                     let mut found = Found::new(Some(bytes.clone()), [open], Some(stamp), RUN);
@@ -388,7 +406,8 @@ mod tests {
                 }
                 turn.store(2 * round + 1, Ordering::Release);
                 outdated += usize::from(near.get(&names, Instant::now(), NOW).is_some());
-                await_turn(2 * round + 2);
+                round += 1;
+                assert!(await_turn(2 * round), "the feed tells");
             }
         });
         assert_eq!(outdated, 0, "of {kept}: it moved before the feed fell silent");

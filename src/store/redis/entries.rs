@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::RedisStore;
 use super::connection::Link;
 use super::elsewhere::seal;
-use super::failure::Failure;
+use super::failure::{Failure, Sign};
 use super::replies::{
     OTHERS, bytes_of, lifetime, number, read_miss, read_snapshot, read_stamped, read_token,
 };
@@ -32,6 +32,7 @@ const END: usize = 1024;
 /// How often the removal of what is too large is asked for, and how long it is waited for each time.
 const ATTEMPTS: usize = 4;
 const ATTEMPT: Duration = Duration::from_secs(1);
+const BETWEEN: Duration = Duration::from_millis(100);
 
 impl RedisStore {
     /// In a cluster the generations that are on other nodes are read before the rest, and created if they
@@ -287,26 +288,30 @@ impl RedisStore {
 
     /// The connection may be one on which the very value is on its way: the answer stands behind it
     /// then, and is lost with it if the connection is given up, while what was asked for is done. So
-    /// the value is measured first, and whoever has seen that it was too large asks again, on another
-    /// connection, until it is gone.
+    /// the value is measured first, and it is asked for again, on another connection: what was too
+    /// large and is gone, after nobody answered, has been removed.
     pub(super) async fn do_trim(&self, names: &Names, most: u64) -> Result<bool, StoreError> {
         let limit = &most.to_string();
-        let mut is_larger = false;
+        let mut unanswered = false;
         let mut attempt = 1;
         loop {
+            let mut is_larger = false;
             let trimmed = tokio::time::timeout(ATTEMPT, async {
-                is_larger |= self.length_of(names.entry()).await? > most;
+                is_larger = self.length_of(names.entry()).await? > most;
                 self.ask(Script::Trim, &[names.entry()], &[limit.as_bytes()]).await
             });
             let failure = match trimmed.await {
-                Ok(Ok(trimmed)) => return Ok(trimmed || is_larger),
+                Ok(Ok(trimmed)) => return Ok(trimmed || unanswered),
                 Ok(Err(error)) => error,
                 Err(_) => StoreErrorKind::Timeout.into(),
             };
             if failure.kind() == StoreErrorKind::Refused || attempt == ATTEMPTS {
                 return Err(failure);
             }
+            unanswered |= is_larger;
             attempt += 1;
+            // Whoever fails to connect is not let try again at once.
+            tokio::time::sleep(BETWEEN).await;
         }
     }
 
@@ -318,8 +323,12 @@ impl RedisStore {
         let length = self.nodes.at(name, move |mut link| async move {
             match link.command(command).await {
                 Ok(length) => Ok(number(Some(&length)).and_then(|length| length.try_into().ok())),
-                // It is none.
-                Err(failure) if failure.kind == StoreErrorKind::Refused => Ok(Some(0)),
+                // It is none; but where it is to be asked for elsewhere, it may be one.
+                Err(failure)
+                    if failure.kind == StoreErrorKind::Refused && *failure.sign() == Sign::None =>
+                {
+                    Ok(Some(0))
+                }
                 Err(failure) => Err(failure),
             }
         });
