@@ -156,8 +156,7 @@ fn harm(
         match (rng.u8(..4), dead) {
             (0, None) => {
                 history.fault("kill a primary");
-                cluster.nodes[owner].kill();
-                cluster.owner(&name);
+                cluster.kill(owner);
                 cluster.settle();
                 dead = Some(owner);
             }

@@ -134,16 +134,8 @@ impl Cluster {
 
     /// Whether it runs and serves slots, as it says itself.
     pub fn is_primary(&self, at: usize) -> bool {
-        self.says(at, "role:master")
-    }
-
-    fn is_replica(&self, at: usize) -> bool {
-        self.says(at, "role:slave")
-    }
-
-    fn says(&self, at: usize, role: &str) -> bool {
-        let said = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
-        said.is_some_and(|said| said.contains(role))
+        let role = try_ask(self.nodes[at].port(), &["INFO", "replication"]);
+        role.is_some_and(|role| role.contains("role:master"))
     }
 
     /// A replica of this primary that runs.
@@ -187,6 +179,15 @@ impl Cluster {
             }
             self.is_primary(replica)
         });
+    }
+
+    /// Kills a primary, and waits until its replica has taken its place.
+    pub fn kill(&mut self, primary: usize) {
+        let heir = self.replica_of(primary);
+        self.tell(heir, &["CONFIG", "SET", NO_FAIL_OVER, "no"]);
+        self.nodes[primary].kill();
+        self.until("its replica takes its place", || self.is_primary(heir));
+        self.tell(heir, &["CONFIG", "SET", NO_FAIL_OVER, "yes"]);
     }
 
     /// Moves a slot from one end to the other.
@@ -274,11 +275,6 @@ impl Move<'_> {
         self.cluster.tell(self.to, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]);
         let from = self.cluster.nodes[self.from].port();
         self.cluster.until("the slot is given away", || {
-            // Taken for dead meanwhile, it gives nothing away: who took its place hears from the others
-            // whose the slot is.
-            if self.cluster.is_replica(self.from) {
-                return true;
-            }
             while self.step(20) {}
             ask(from, &["CLUSTER", "SETSLOT", &self.slot, "NODE", owner]).starts_with("+OK")
         });
@@ -313,7 +309,7 @@ fn view(node: &RedisServer) -> Option<Vec<Member>> {
     // id address flags primary pinged ponged epoch link slots…
     let lines = nodes.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let mut seen: Vec<Member> = lines
-        .filter(|fields| fields.len() >= 8 && !fields[2].contains("fail"))
+        .filter(|fields| fields.len() >= 8 && fields[2].split(',').all(|flag| !is_failure(flag)))
         .map(|fields| {
             let settled = fields[8..].iter().filter(|slots| !slots.starts_with('['));
             Member {
@@ -327,9 +323,19 @@ fn view(node: &RedisServer) -> Option<Vec<Member>> {
     Some(seen)
 }
 
+fn is_failure(flag: &str) -> bool {
+    matches!(flag, "fail" | "fail?")
+}
+
+/// Whether a replica leaves its primary's place alone, unless it is told to take it. They all do, since a
+/// server that gets no time on a full machine is soon taken for dead: whoever took its place then would
+/// do so in the middle of anything, and know nothing of a slot that is being moved.
+const NO_FAIL_OVER: &str = "cluster-replica-no-failover";
+
 /// One that belongs to none yet, with further arguments.
 pub fn node(more: &[&str]) -> RedisServer {
     let bus = free_port().to_string();
+    let no_fail_over = format!("--{NO_FAIL_OVER}");
     let args = [
         "--cluster-enabled",
         "yes",
@@ -337,6 +343,8 @@ pub fn node(more: &[&str]) -> RedisServer {
         &bus,
         "--cluster-node-timeout",
         "1000",
+        &no_fail_over,
+        "yes",
         "--repl-diskless-sync-delay",
         "0",
         "--repl-ping-replica-period",

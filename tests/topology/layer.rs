@@ -147,7 +147,7 @@ async fn dies_under_traffic(world: World) {
     tokio::time::sleep(Duration::from_millis(500)).await;
     let name = "gym:e:{4}:x";
     let was = cluster.owner(name);
-    cluster.nodes[was].kill();
+    cluster.kill(was);
     let now = cluster.owner(name);
     assert_ne!(was, now);
     for app in &apps {
