@@ -45,8 +45,12 @@ async fn floods_of_paths_and_of_tenants_end_at_the_limit() {
     let grown = resident().saturating_sub(before);
     assert!(grown < 24 << 20, "grew by {grown} bytes for a store of 1 MiB");
     assert!(store.bytes() <= 1 << 20, "{store:?}");
-    ask("4".to_owned(), "/found/7".to_owned()).await;
-    cache.settled().await;
+    // The fill is refused if what is known of all tenants has just been cut down, about once in 300; the
+    // next one is not.
+    for _ in 0..2 {
+        ask("4".to_owned(), "/found/7".to_owned()).await;
+        cache.settled().await;
+    }
     let hit = ask("4".to_owned(), "/found/7".to_owned()).await;
     let said = hit.headers()["cache-status"].to_str().unwrap();
     assert!(said.contains("; hit"), "{said}: {:?} {store:?}", cache.stats());
