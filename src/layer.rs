@@ -40,15 +40,22 @@ use crate::service::CacheService;
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct CacheLayer {
-    cache: Cache,
-    prefix: Option<Arc<str>>,
-    /// Behind one pointer, since services are cloned for each request.
-    replayers: Arc<Replayers>,
+    setup: Arc<Setup>,
+}
+
+/// What all services of a layer have in common: behind one pointer, since routers clone them for each
+/// request.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) cache: Cache,
+    pub(crate) prefix: Option<Box<str>>,
+    pub(crate) replayers: Replayers,
 }
 
 impl CacheLayer {
     pub(crate) fn new(cache: Cache) -> Self {
-        Self { cache, prefix: None, replayers: Arc::default() }
+        let setup = Setup { cache, prefix: None, replayers: Replayers::default() };
+        Self { setup: Arc::new(setup) }
     }
 
     /// Says that what reaches the layer has lost this much of its path: `/v1` where a router that
@@ -57,7 +64,8 @@ impl CacheLayer {
     /// axum's `nest` keeps the original URI, which is used of itself; a prefix given here takes
     /// precedence over it.
     pub fn prefix(mut self, prefix: &str) -> Self {
-        self.prefix = Some(prefix.trim_end_matches('/').into());
+        let prefix = prefix.trim_end_matches('/').into();
+        Arc::make_mut(&mut self.setup).prefix = Some(prefix);
         self
     }
 
@@ -100,7 +108,7 @@ impl CacheLayer {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Send,
     {
-        Arc::make_mut(&mut self.replayers).add(make);
+        Arc::make_mut(&mut self.setup).replayers.add(make);
         self
     }
 }
@@ -109,11 +117,6 @@ impl<S> Layer<S> for CacheLayer {
     type Service = CacheService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CacheService::new(
-            inner,
-            self.cache.clone(),
-            self.prefix.clone(),
-            Arc::clone(&self.replayers),
-        )
+        CacheService::new(inner, Arc::clone(&self.setup))
     }
 }

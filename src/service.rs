@@ -13,10 +13,9 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::body::ResponseBody;
-use crate::cache::Cache;
 use crate::flow::{self, Admission, Mark, Origin};
 use crate::future::ResponseFuture;
-use crate::replay::Replayers;
+use crate::layer::Setup;
 
 /// A service that answers from the cache, and from `S` where it can't.
 ///
@@ -30,19 +29,12 @@ use crate::replay::Replayers;
 #[derive(Clone, Debug)]
 pub struct CacheService<S> {
     inner: S,
-    cache: Cache,
-    prefix: Option<Arc<str>>,
-    replayers: Arc<Replayers>,
+    setup: Arc<Setup>,
 }
 
 impl<S> CacheService<S> {
-    pub(crate) fn new(
-        inner: S,
-        cache: Cache,
-        prefix: Option<Arc<str>>,
-        replayers: Arc<Replayers>,
-    ) -> Self {
-        Self { inner, cache, prefix, replayers }
+    pub(crate) fn new(inner: S, setup: Arc<Setup>) -> Self {
+        Self { inner, setup }
     }
 }
 
@@ -64,37 +56,35 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let shared = self.cache.shared();
-        let prefix = self.prefix.as_deref();
+        let shared = self.setup.cache.shared();
+        let prefix = self.setup.prefix.as_deref();
         let Some(matched) = flow::match_route(shared, &request, prefix) else {
             return ResponseFuture::pass(self.inner.call(request));
         };
-        let (parts, body) = request.into_parts();
-        let admission = flow::admit(shared, &parts, has_content(&parts, &body), prefix, matched);
-        let mut request = Request::from_parts(parts, body);
+        let (mut parts, body) = request.into_parts();
+        let mut admission =
+            flow::admit(shared, &parts, has_content(&parts, &body), prefix, matched);
         let span = admission.span();
         let mark = admission.route().map(|route| {
             // Now that the tenant and the key have been read. Variants are told apart by what is left.
-            route.removed.remove_from(request.headers_mut());
+            route.removed.remove_from(&mut parts.headers);
             Mark::of(shared)
         });
-        let (admission, seen) = match admission {
-            Admission::Read(mut read) => {
-                let mut at_once = || flow::at_once(shared, &mut read, request.headers());
-                // Cheaper than to enter one that nobody sees.
-                let answered = if span.is_disabled() { at_once() } else { span.in_scope(at_once) };
-                match answered {
-                    ControlFlow::Continue(seen) => (Admission::Read(read), seen),
-                    ControlFlow::Break(response) => {
-                        // Nobody calls the instance that was polled ready: whatever makes it so is given
-                        // back.
-                        self.inner = self.inner.clone();
-                        return ResponseFuture::ready(response);
-                    }
+        let mut seen = None;
+        if let Admission::Read(read) = &mut admission {
+            let mut at_once = || flow::at_once(shared, read, &parts.headers);
+            // Cheaper than to enter one that nobody sees.
+            match if span.is_disabled() { at_once() } else { span.in_scope(at_once) } {
+                ControlFlow::Continue(known) => seen = known,
+                ControlFlow::Break(response) => {
+                    // Nobody calls the instance that was polled ready: whatever makes it so is given
+                    // back.
+                    self.inner = self.inner.clone();
+                    return ResponseFuture::ready(response);
                 }
             }
-            other => (other, None),
-        };
+        }
+        let request = Request::from_parts(parts, body);
         let shared = Arc::clone(shared);
         // The instance that was polled ready is the one to call; its clone takes its place.
         let clone = self.inner.clone();
@@ -105,7 +95,7 @@ where
                 ResponseFuture::flow(flow::read(shared, read, seen, origin).instrument(span))
             }
             Admission::Content(read) => {
-                let replayer = self.replayers.of::<B>();
+                let replayer = self.setup.replayers.of::<B>();
                 let flow = flow::read_content(shared, read, replayer, origin);
                 ResponseFuture::flow(flow.instrument(span))
             }

@@ -1,13 +1,13 @@
 //! Which route, which tenant, which key; or why not.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use tracing::Span;
 
 use super::admit_write::admit_write;
@@ -25,7 +25,7 @@ use crate::body::ResponseBody;
 use crate::key::{Space, TenantId};
 use crate::policy::{CachedRoute, MAX_TTL, Params, Unreadable, Users, overrides_method};
 use crate::protocol::serve::request_control;
-use crate::protocol::{Fwd, Glance, RequestBypass};
+use crate::protocol::{Fwd, Glance, RequestBypass, Several};
 use crate::telemetry::{Bypass, span};
 
 /// Which way a request on a configured route goes.
@@ -246,14 +246,19 @@ fn has_own_authorization(route: &CachedRoute, fields: &Glance<'_>) -> bool {
 
 /// The fields that say under what condition, and what of it, a client wants the response.
 fn wishes_of(fields: &Glance<'_>) -> Option<Box<HeaderMap>> {
-    const WISHES: [HeaderName; 6] =
-        [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE];
+    static WISHES: LazyLock<Several<6>> = LazyLock::new(|| {
+        Several::new([
+            IF_MATCH,
+            IF_NONE_MATCH,
+            IF_MODIFIED_SINCE,
+            IF_UNMODIFIED_SINCE,
+            IF_RANGE,
+            RANGE,
+        ])
+    });
     let mut wishes: Option<Box<HeaderMap>> = None;
-    for name in WISHES {
-        if !fields.has(&name) {
-            continue;
-        }
-        for value in fields.headers.get_all(&name) {
+    for name in fields.some_of(&WISHES) {
+        for value in fields.headers.get_all(name) {
             wishes.get_or_insert_default().append(name.clone(), value.clone());
         }
     }

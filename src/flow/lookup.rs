@@ -252,7 +252,7 @@ fn trim(shared: &Arc<Shared>, names: &Names) {
 }
 
 /// How long the removal of what is too large may take.
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(10);
 
 /// The responses of the key are stored by what the request says in these fields.
 struct Varies(Vec<HeaderName>);

@@ -1,9 +1,11 @@
 //! Request fields that handlers read beside what a key holds of itself.
 
+use std::sync::LazyLock;
+
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 
-use crate::protocol::{Glance, mark};
+use crate::protocol::{Glance, Several, mark};
 
 /// Request fields that say to which host, scheme, port or path a request was sent. Handlers build
 /// links and redirections from them, and whoever can connect can send them.
@@ -50,16 +52,15 @@ pub const CLIENT_FIELDS: [&str; 11] = [
 ];
 
 /// Fields by which a request asks to be taken for one of another method.
-static OF_METHOD: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-];
+static OF_METHOD: LazyLock<Several<3>> = LazyLock::new(|| {
+    let names = ["x-http-method", "x-http-method-override", "x-method-override"];
+    Several::new(names.map(HeaderName::from_static))
+});
 
 /// Whether a request asks to be taken for one of another method. Who obeys that further in would
 /// change what the cache takes for read.
 pub(crate) fn overrides_method(fields: &Glance<'_>) -> bool {
-    OF_METHOD.iter().any(|name| fields.has(name))
+    fields.some_of(&OF_METHOD).next().is_some()
 }
 
 /// Names of request fields, in the order in which they stand in a key.

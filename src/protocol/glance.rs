@@ -40,9 +40,34 @@ impl<'a> Glance<'a> {
         self.may_have(mark(name)) && self.headers.contains_key(name)
     }
 
-    /// Whether a field with this mark may be there.
+    /// Those of some names that are there.
+    pub(crate) fn some_of<'n, const N: usize>(
+        &self,
+        names: &'n Several<N>,
+    ) -> impl Iterator<Item = &'n HeaderName> {
+        // Mostly none is.
+        let asked: &[_] = if self.may_have(names.marks) { &names.names } else { &[] };
+        let marked = asked.iter().filter(|(mark, _)| self.may_have(*mark)).map(|(_, name)| name);
+        marked.filter(|name| self.headers.contains_key(*name))
+    }
+
+    /// Whether a field with this mark, or with one of these, may be there.
     pub(crate) fn may_have(&self, mark: u64) -> bool {
         self.marks & mark != 0
+    }
+}
+
+/// Names of fields that are asked for together.
+pub(crate) struct Several<const N: usize> {
+    marks: u64,
+    /// Each with its own.
+    names: [(u64, HeaderName); N],
+}
+
+impl<const N: usize> Several<N> {
+    pub(crate) fn new(names: [HeaderName; N]) -> Self {
+        let names = names.map(|name| (mark(&name), name));
+        Self { marks: names.iter().fold(0, |marks, (mark, _)| marks | mark), names }
     }
 }
 
@@ -84,6 +109,12 @@ mod tests {
             let glance = Glance::of(&headers);
             for name in asked.iter().chain(headers.keys()) {
                 prop_assert_eq!(glance.has(name), headers.contains_key(name));
+            }
+            for names in asked.chunks_exact(2) {
+                let several = Several::new([names[0].clone(), names[1].clone()]);
+                let found: Vec<_> = glance.some_of(&several).collect();
+                let there: Vec<_> = names.iter().filter(|name| headers.contains_key(*name)).collect();
+                prop_assert_eq!(found, there);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Requests that a cache leaves alone, and those that carry an identity.
 
+use std::sync::LazyLock;
+
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, Method, Uri};
 
-use super::glance::Glance;
+use super::glance::{Glance, Several};
 use super::list;
 
 /// Why a request is passed on without a look into the cache.
@@ -58,9 +60,17 @@ pub fn is_ambiguous(target: &Uri, headers: &HeaderMap) -> bool {
     Glance::of(headers).is_ambiguous(target)
 }
 
+/// Without these, and for another method than CONNECT, no request is left alone.
+static TELLING: LazyLock<Several<6>> = LazyLock::new(|| {
+    Several::new([CONTENT_LENGTH, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING, UPGRADE])
+});
+
 impl Glance<'_> {
     /// [`bypass_by_request`].
     pub(crate) fn bypass(&self, method: &Method) -> Option<RequestBypass> {
+        if method != Method::CONNECT && self.some_of(&TELLING).next().is_none() {
+            return None;
+        }
         // RFC 9112 6.3: one of these says that there is content.
         let has_content = self.has(&TRANSFER_ENCODING)
             || self.has(&CONTENT_LENGTH)

@@ -1,6 +1,7 @@
 //! The span of a request on a cached route.
 
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span};
 
 use super::answered::Answered;
@@ -8,6 +9,10 @@ use super::answered::Answered;
 /// The span of a request on this route, at the debug level: without a subscriber that wants it,
 /// none at all.
 pub(crate) fn of_read(method: &str, route: &str) -> Span {
+    // The macro would make one that is disabled, with its fields.
+    if LevelFilter::current() < Level::DEBUG {
+        return Span::none();
+    }
     tracing::debug_span!("cached_request", method, route, outcome = Empty, reason = Empty)
 }
 

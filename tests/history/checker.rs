@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -73,6 +74,7 @@ pub struct History {
     reads: Mutex<Vec<Read>>,
     writes: Mutex<Vec<Write>>,
     faults: Mutex<Vec<(Moment, &'static str)>>,
+    lull: AtomicBool,
 }
 
 impl Default for History {
@@ -82,11 +84,22 @@ impl Default for History {
             reads: Mutex::default(),
             writes: Mutex::default(),
             faults: Mutex::default(),
+            lull: AtomicBool::new(false),
         }
     }
 }
 
 impl History {
+    /// Has nothing go wrong from here on, or again.
+    pub fn lull(&self, lull: bool) {
+        self.lull.store(lull, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is to go wrong just now.
+    pub fn is_lull(&self) -> bool {
+        self.lull.load(Ordering::Relaxed)
+    }
+
     pub fn now(&self) -> Moment {
         Moment(self.began.elapsed())
     }

@@ -124,11 +124,12 @@ async fn until_well<T>(
     harm.await.unwrap()
 }
 
-/// Waits until there were so many more hits, or it is told to stop: what nobody has used proves nothing.
+/// Waits until there were so many more hits and there is no lull, or it is told to stop: what nobody has
+/// used proves nothing.
 fn until_used(more: usize, history: &History, stop: &AtomicBool) {
     let hits = || history.count(|seen| matches!(seen, Seen::Version(_, Via::Hit)));
     let before = hits();
-    while hits() < before + more && !stop.load(Ordering::Relaxed) {
+    while (hits() < before + more || history.is_lull()) && !stop.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(20));
     }
 }

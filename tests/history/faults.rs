@@ -86,6 +86,10 @@ impl Faults {
         let mut harm = Harm { server, history, rng, stop: Arc::clone(&stop), saved: false };
         let thread = std::thread::spawn(move || {
             while !harm.stop.load(Ordering::Relaxed) && !faults.is_empty() {
+                if harm.history.is_lull() {
+                    sleep(Duration::from_millis(5));
+                    continue;
+                }
                 let fault = faults[harm.rng.usize(..faults.len())];
                 harm.history.fault(fault.name());
                 harm.inflict(fault);

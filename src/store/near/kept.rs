@@ -60,7 +60,8 @@ pub(in crate::store) struct Kept {
     source: u64,
     /// By the store's clock.
     fresh_until: Millis,
-    taken: Instant,
+    /// When it was asked for, in microseconds since the near-cache began.
+    taken: u64,
     noted: Noted,
     /// Who tells of what moves it: the servers that have answered.
     told: Box<[Arc<Told>]>,
@@ -128,9 +129,9 @@ impl Near {
         now: Millis,
     ) -> Option<Arc<Kept>> {
         let kept = self.entries.get(names.entry())?;
+        let at = self.micros(at);
         // A stale one may have been refreshed in the store.
-        let age = at.saturating_duration_since(kept.taken);
-        if kept.fresh_until <= now || age >= self.settings.max_age {
+        if kept.fresh_until <= now || !is_within(kept.taken, at, self.settings.max_age) {
             self.forget(names);
             return None;
         }
@@ -150,7 +151,8 @@ impl Near {
     /// What was last known of this key, at most `span` ago: for when the store can't be asked.
     pub(in crate::store) fn recall(&self, names: &Names, span: Duration) -> Option<Arc<Kept>> {
         let kept = self.entries.get(names.entry())?;
-        (kept.taken.elapsed() < span && self.positions.hold(&kept.noted)).then_some(kept)
+        let is_recent = is_within(kept.taken, self.micros(Instant::now()), span);
+        (is_recent && self.positions.hold(&kept.noted)).then_some(kept)
     }
 
     /// To be noted before the store is asked; `None` if its answer could not be kept.
@@ -195,7 +197,7 @@ impl Near {
             run: found.run,
             source: found.source,
             fresh_until,
-            taken: asked.at,
+            taken: self.micros(asked.at),
             noted: asked.noted,
             told,
         };
@@ -256,8 +258,7 @@ impl Near {
 
     /// The feed has answered what was asked at `asked`: it has told all that moved before.
     pub(in crate::store) fn prove(&self, told: &Told, asked: Instant) {
-        let micros = asked.saturating_duration_since(self.began).as_micros();
-        told.proven.store(u64::try_from(micros).unwrap_or(u64::MAX).max(1), Ordering::Release);
+        told.proven.store(self.micros(asked), Ordering::Release);
     }
 
     /// The feed is gone.
@@ -269,21 +270,24 @@ impl Near {
 
     /// Whether some feed is proven alive.
     pub(in crate::store) fn is_alive(&self) -> bool {
-        let (feeds, at) = (self.feeds.read(), Instant::now());
+        let (feeds, at) = (self.feeds.read(), self.micros(Instant::now()));
         feeds.iter().any(|told| self.is_proven(told, at))
     }
 
     /// Whether the feed of the server at this address is proven alive.
     pub(in crate::store) fn is_told_by(&self, address: &str) -> bool {
-        let (feeds, at) = (self.feeds.read(), Instant::now());
+        let (feeds, at) = (self.feeds.read(), self.micros(Instant::now()));
         feeds.iter().any(|told| *told.by.address == *address && self.is_proven(told, at))
     }
 
-    fn is_proven(&self, told: &Told, at: Instant) -> bool {
+    fn is_proven(&self, told: &Told, at: u64) -> bool {
         let proven = told.proven.load(Ordering::Acquire);
-        let proven_at = self.began + Duration::from_micros(proven);
-        !told.ended.load(Ordering::Acquire)
-            && at.saturating_duration_since(proven_at) < self.settings.liveness
+        !told.ended.load(Ordering::Acquire) && is_within(proven, at, self.settings.liveness)
+    }
+
+    /// A moment in whole microseconds since the near-cache began.
+    fn micros(&self, moment: Instant) -> u64 {
+        micros_in(moment.saturating_duration_since(self.began))
     }
 
     /// Who tells of what moves these names, and has told since they were noted; `None` if anybody is
@@ -303,6 +307,16 @@ impl Near {
         }
         by.iter().map(|by| asked.feeds.iter().find(|told| tells(told, by)).cloned()).collect()
     }
+}
+
+/// Whether less than this span has passed between two moments in whole microseconds.
+fn is_within(earlier: u64, later: u64, span: Duration) -> bool {
+    // Less, and not as much: for the part of one that the later moment has lost.
+    later.saturating_sub(earlier) < micros_in(span)
+}
+
+fn micros_in(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000).saturating_add(span.subsec_micros().into())
 }
 
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ const WHOLE: usize = 64 * 1024;
 const END: usize = 1024;
 
 /// How often the removal of what is too large is asked for, and how long it is waited for each time.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 8;
 const ATTEMPT: Duration = Duration::from_secs(1);
 const BETWEEN: Duration = Duration::from_millis(100);
 
