@@ -241,7 +241,7 @@ fn trim(shared: &Arc<Shared>, names: &Names) {
     shared.clone().work.spawn(async move {
         let _turn = turn;
         // What has been asked for is still on its way.
-        let _ = tokio::time::timeout(LONG, shared.gate.passable()).await;
+        let _ = tokio::time::timeout(LONG / 2, shared.gate.passable()).await;
         let most = shared.max_frame() as u64;
         let trimmed = step(&shared, "trim", after(LONG), |store| store.trim(&names, most)).await;
         if let Ok(true) = trimmed {

@@ -143,7 +143,7 @@ fn harm(
     mut rng: Rng,
 ) -> Cluster {
     let tenants: Vec<String> = all_keys().map(|key| key.tenant.to_owned()).collect();
-    let mut dead = None;
+    let (mut dead, mut is_first) = (None, true);
     while !stop.load(Ordering::Relaxed) {
         let tenant = &tenants[rng.usize(..tenants.len())];
         let name = match rng.u8(..3) {
@@ -158,7 +158,8 @@ fn harm(
             _ => format!("history:e:{{{tenant}}}:x"),
         };
         let owner = cluster.owner(&name);
-        match (rng.u8(..4), dead) {
+        let turn = if std::mem::take(&mut is_first) { 0 } else { rng.u8(..4) };
+        match (turn, dead) {
             (0, None) => {
                 history.fault("kill a primary");
                 cluster.kill(owner);

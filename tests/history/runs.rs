@@ -99,16 +99,19 @@ pub async fn found(
     assert!(violations > 0, "{name}: the checker is blind");
 }
 
-/// Lets the clients work so long, and then until enough has happened, with lulls: on a busy machine a server
+/// Lets the clients work so long, and then in a lull until enough has happened: on a busy machine a server
 /// that pauses or dies leaves little time between.
 pub async fn let_work(fleet: &Fleet, clients: &mut JoinSet<()>, span: Duration) {
     let latest = Instant::now() + span + Duration::from_secs(20);
     watch(clients, span).await;
     while !is_enough(fleet) && Instant::now() < latest {
         fleet.history.lull(true);
-        watch(clients, Duration::from_millis(500)).await;
-        fleet.history.lull(false);
         watch(clients, Duration::from_millis(200)).await;
+    }
+    if fleet.history.is_lull() {
+        // What has been stored meanwhile meets what goes wrong, too.
+        fleet.history.lull(false);
+        watch(clients, Duration::from_secs(1)).await;
     }
 }
 

@@ -345,6 +345,9 @@ pub fn node(more: &[&str]) -> RedisServer {
         "1000",
         &no_fail_over,
         "yes",
+        // However long it has been without its primary.
+        "--cluster-replica-validity-factor",
+        "0",
         "--repl-diskless-sync-delay",
         "0",
         "--repl-ping-replica-period",

@@ -339,6 +339,19 @@ mod tests {
     use crate::key::Space;
     use crate::store::NearCache;
 
+    proptest::proptest! {
+        #[test]
+        fn whole_microseconds_are_never_taken_for_less_than_has_passed(
+            earlier in 0_u64..5_000_000, passed in 0_u64..5_000_000, span in 0_u64..5_000_000
+        ) {
+            let (earlier, span) = (Duration::from_nanos(earlier), Duration::from_nanos(span));
+            let passed = Duration::from_nanos(passed);
+            let is_within = is_within(micros_in(earlier), micros_in(earlier + passed), span);
+            proptest::prop_assert!(!is_within || passed < span);
+            proptest::prop_assert!(is_within || passed + Duration::from_micros(2) > span);
+        }
+    }
+
     const RUN: RunId = RunId([1; 8]);
     const NOW: Millis = 1_000;
     const LIVENESS: Duration = Duration::from_micros(200);

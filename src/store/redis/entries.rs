@@ -29,8 +29,11 @@ const WHOLE: usize = 64 * 1024;
 /// How much of either end of a larger entry it compares.
 const END: usize = 1024;
 
-/// How often the removal of what is too large is asked for, and how long it is waited for each time.
-const ATTEMPTS: usize = 8;
+/// How often the removal of what is too large is asked for, and how long it is waited for each time: all
+/// that has to end within what [`Store::trim`](crate::Store::trim) is given.
+const ATTEMPTS: usize = 4;
+/// How often where something too large is known to be there.
+const PATIENT: usize = 8;
 const ATTEMPT: Duration = Duration::from_secs(1);
 const BETWEEN: Duration = Duration::from_millis(100);
 
@@ -305,10 +308,11 @@ impl RedisStore {
                 Ok(Err(error)) => error,
                 Err(_) => StoreErrorKind::Timeout.into(),
             };
-            if failure.kind() == StoreErrorKind::Refused || attempt == ATTEMPTS {
+            unanswered |= is_larger;
+            let attempts = if unanswered { PATIENT } else { ATTEMPTS };
+            if failure.kind() == StoreErrorKind::Refused || attempt >= attempts {
                 return Err(failure);
             }
-            unanswered |= is_larger;
             attempt += 1;
             // Whoever fails to connect is not let try again at once.
             tokio::time::sleep(BETWEEN).await;
