@@ -107,7 +107,11 @@ async fn a_move_that_a_fail_over_interrupts_is_mended_once_what_it_left_is_gone(
     })
     .await;
     let version = world.version("4", "1");
-    here.app.warm("4", "/users/1").await;
+    eventually("it is stored with the heir", async || {
+        here.app.cache.settled().await;
+        here.app.get("4", "/users/1").await.is_hit()
+    })
+    .await;
     let names = |node: usize| {
         let names = ["CLUSTER", "GETKEYSINSLOT", &slot.to_string(), "99"];
         ask(cluster.nodes[node].port(), &names)
