@@ -8,7 +8,7 @@ use tower_layer::Layer;
 
 use crate::cache::Cache;
 use crate::replay::{ReplayBody, Replayers};
-use crate::service::CacheService;
+use crate::service::{CacheService, Setup};
 
 /// A [`Layer`] that caches the responses of the service it wraps, by the routes and rules of one
 /// [`Cache`].
@@ -41,15 +41,6 @@ use crate::service::CacheService;
 #[must_use]
 pub struct CacheLayer {
     setup: Arc<Setup>,
-}
-
-/// What all services of a layer have in common: behind one pointer, since routers clone them for each
-/// request.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    pub(crate) cache: Cache,
-    pub(crate) prefix: Option<Box<str>>,
-    pub(crate) replayers: Replayers,
 }
 
 impl CacheLayer {

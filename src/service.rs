@@ -13,9 +13,10 @@ use tower_service::Service;
 use tracing::Instrument;
 
 use crate::body::ResponseBody;
+use crate::cache::Cache;
 use crate::flow::{self, Admission, Mark, Origin};
 use crate::future::ResponseFuture;
-use crate::layer::Setup;
+use crate::replay::Replayers;
 
 /// A service that answers from the cache, and from `S` where it can't.
 ///
@@ -30,6 +31,15 @@ use crate::layer::Setup;
 pub struct CacheService<S> {
     inner: S,
     setup: Arc<Setup>,
+}
+
+/// What all services of a layer have in common: behind one pointer, since routers clone them for each
+/// request.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) cache: Cache,
+    pub(crate) prefix: Option<Box<str>>,
+    pub(crate) replayers: Replayers,
 }
 
 impl<S> CacheService<S> {
@@ -74,7 +84,8 @@ where
         if let Admission::Read(read) = &mut admission {
             let mut at_once = || flow::at_once(shared, read, &parts.headers);
             // Cheaper than to enter one that nobody sees.
-            match if span.is_disabled() { at_once() } else { span.in_scope(at_once) } {
+            let answered = if span.is_disabled() { at_once() } else { span.in_scope(at_once) };
+            match answered {
                 ControlFlow::Continue(known) => seen = known,
                 ControlFlow::Break(response) => {
                     // Nobody calls the instance that was polled ready: whatever makes it so is given

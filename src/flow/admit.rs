@@ -246,7 +246,7 @@ fn has_own_authorization(route: &CachedRoute, fields: &Glance<'_>) -> bool {
 
 /// The fields that say under what condition, and what of it, a client wants the response.
 fn wishes_of(fields: &Glance<'_>) -> Option<Box<HeaderMap>> {
-    static WISHES: LazyLock<Several<6>> = LazyLock::new(|| {
+    static WISHES: LazyLock<Several> = LazyLock::new(|| {
         Several::new([
             IF_MATCH,
             IF_NONE_MATCH,

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 
-use crate::protocol::{Glance, Several, mark};
+use crate::protocol::{Glance, Several};
 
 /// Request fields that say to which host, scheme, port or path a request was sent. Handlers build
 /// links and redirections from them, and whoever can connect can send them.
@@ -52,7 +52,7 @@ pub const CLIENT_FIELDS: [&str; 11] = [
 ];
 
 /// Fields by which a request asks to be taken for one of another method.
-static OF_METHOD: LazyLock<Several<3>> = LazyLock::new(|| {
+static OF_METHOD: LazyLock<Several> = LazyLock::new(|| {
     let names = ["x-http-method", "x-http-method-override", "x-method-override"];
     Several::new(names.map(HeaderName::from_static))
 });
@@ -67,8 +67,8 @@ pub(crate) fn overrides_method(fields: &Glance<'_>) -> bool {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldSet {
     has_host: bool,
-    /// The others with their marks, sorted.
-    names: Vec<(u64, HeaderName)>,
+    /// The others, sorted.
+    others: Several,
 }
 
 impl FieldSet {
@@ -78,8 +78,7 @@ impl FieldSet {
         names.dedup();
         let all = names.len();
         names.retain(|name| *name != HOST);
-        let names: Vec<_> = names.into_iter().map(|name| (mark(&name), name)).collect();
-        Self { has_host: names.len() < all, names }
+        Self { has_host: names.len() < all, others: Several::new(names) }
     }
 
     /// Host, which HTTP/2 says in another way, is asked for apart from the other fields.
@@ -91,7 +90,7 @@ impl FieldSet {
     #[cfg(feature = "admin")]
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let host = self.has_host.then_some("host");
-        host.into_iter().chain(self.names.iter().map(|(_, name)| name.as_str()))
+        host.into_iter().chain(self.others.names().map(HeaderName::as_str))
     }
 
     /// Those of the names that a request has, but for Host.
@@ -99,8 +98,7 @@ impl FieldSet {
         &'a self,
         fields: Glance<'b>,
     ) -> impl Iterator<Item = &'a HeaderName> + use<'a, 'b> {
-        let names = self.names.iter().filter(move |(mark, _)| fields.may_have(*mark));
-        names.map(|(_, name)| name).filter(move |name| fields.headers.contains_key(*name))
+        fields.some_of(&self.others)
     }
 
     /// Removes every line of each of the fields.
@@ -108,7 +106,7 @@ impl FieldSet {
         if self.has_host {
             headers.remove(HOST);
         }
-        if self.names.is_empty() {
+        if self.others.is_empty() {
             return;
         }
         let found: Vec<_> = self.found(Glance::of(headers)).collect();

@@ -41,38 +41,49 @@ impl<'a> Glance<'a> {
     }
 
     /// Those of some names that are there.
-    pub(crate) fn some_of<'n, const N: usize>(
-        &self,
-        names: &'n Several<N>,
-    ) -> impl Iterator<Item = &'n HeaderName> {
+    pub(crate) fn some_of<'n>(
+        self,
+        names: &'n Several,
+    ) -> impl Iterator<Item = &'n HeaderName> + use<'n, 'a> {
         // Mostly none is.
         let asked: &[_] = if self.may_have(names.marks) { &names.names } else { &[] };
-        let marked = asked.iter().filter(|(mark, _)| self.may_have(*mark)).map(|(_, name)| name);
-        marked.filter(|name| self.headers.contains_key(*name))
+        let marked = asked.iter().filter(move |(mark, _)| self.may_have(*mark));
+        marked.map(|(_, name)| name).filter(move |name| self.headers.contains_key(*name))
     }
 
     /// Whether a field with this mark, or with one of these, may be there.
-    pub(crate) fn may_have(&self, mark: u64) -> bool {
+    fn may_have(&self, mark: u64) -> bool {
         self.marks & mark != 0
     }
 }
 
-/// Names of fields that are asked for together.
-pub(crate) struct Several<const N: usize> {
+/// Names of fields that are asked for together, in an order of their own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Several {
     marks: u64,
     /// Each with its own.
-    names: [(u64, HeaderName); N],
+    names: Box<[(u64, HeaderName)]>,
 }
 
-impl<const N: usize> Several<N> {
-    pub(crate) fn new(names: [HeaderName; N]) -> Self {
-        let names = names.map(|name| (mark(&name), name));
+impl Several {
+    pub(crate) fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
+        let names: Box<[_]> = names.into_iter().map(|name| (mark(&name), name)).collect();
         Self { marks: names.iter().fold(0, |marks, (mark, _)| marks | mark), names }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// All of them.
+    #[cfg(feature = "admin")]
+    pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.names.iter().map(|(_, name)| name)
     }
 }
 
 /// One bit for a name, which few others have.
-pub(crate) fn mark(name: &HeaderName) -> u64 {
+fn mark(name: &HeaderName) -> u64 {
     let text = name.as_str().as_bytes();
     let (first, last) = match text {
         [first, .., last] => (usize::from(*first), usize::from(*last)),
@@ -111,7 +122,7 @@ mod tests {
                 prop_assert_eq!(glance.has(name), headers.contains_key(name));
             }
             for names in asked.chunks_exact(2) {
-                let several = Several::new([names[0].clone(), names[1].clone()]);
+                let several = Several::new(names.iter().cloned());
                 let found: Vec<_> = glance.some_of(&several).collect();
                 let there: Vec<_> = names.iter().filter(|name| headers.contains_key(*name)).collect();
                 prop_assert_eq!(found, there);

@@ -30,7 +30,7 @@ pub use self::cache_control::{CacheControl, Extent};
 pub(crate) use self::cache_status::HitStatus;
 pub use self::cache_status::{CacheStatus, Forwarded, Fwd, Outcome};
 pub use self::date::http_date;
-pub(crate) use self::glance::{Glance, Several, mark};
+pub(crate) use self::glance::{Glance, Several};
 pub use self::hop_by_hop::strip;
 pub use self::lifetime::lifetime;
 pub use self::request::{

@@ -61,7 +61,7 @@ pub fn is_ambiguous(target: &Uri, headers: &HeaderMap) -> bool {
 }
 
 /// Without these, and for another method than CONNECT, no request is left alone.
-static TELLING: LazyLock<Several<6>> = LazyLock::new(|| {
+static TELLING: LazyLock<Several> = LazyLock::new(|| {
     Several::new([CONTENT_LENGTH, IF_MATCH, IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING, UPGRADE])
 });
 
