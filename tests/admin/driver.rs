@@ -1,5 +1,6 @@
 //! A real Chromium, driven through `WebDriver`, and an app that it can reach.
 
+use std::io::ErrorKind;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use fantoccini::actions::{InputSource as _, KeyAction, KeyActions};
 use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -31,6 +33,8 @@ pub struct Browser {
     driver: Child,
     /// The process of the browser, which outlives the driver.
     process: Option<u64>,
+    /// What both would leave behind.
+    folder: TempDir,
 }
 
 impl Drop for Browser {
@@ -39,13 +43,23 @@ impl Drop for Browser {
             let kill = std::process::Command::new("kill").arg(process.to_string()).status();
             assert!(kill.is_ok_and(|kill| kill.success()) || std::thread::panicking());
         }
+        // The browser's own processes end a moment after it, and write until then.
+        let began = Instant::now();
+        while let Err(error) = std::fs::remove_dir_all(self.folder.path())
+            && error.kind() != ErrorKind::NotFound
+            && began.elapsed() < Duration::from_secs(5)
+        {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
 impl Browser {
     pub async fn start(kind: Kind) -> Self {
+        let folder = TempDir::new().expect("a folder");
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -93,7 +107,7 @@ impl Browser {
         let process = client.capabilities().and_then(|known| known.get("goog:processID"));
         let process = process.and_then(Value::as_u64);
         assert!(process.is_some(), "the driver says which process it has started");
-        Self { client, driver, process }
+        Self { client, driver, process, folder }
     }
 
     pub fn process(&self) -> Option<u64> {
